@@ -1,0 +1,24 @@
+//! The bounds of our fields, each with its reason.
+
+/// The longest time to live, in seconds: a hundred years, beyond which an object is not meant to be collected.
+pub const TTL_SECONDS_MAX: i64 = 100 * 365 * 24 * 60 * 60;
+
+/// Deletions per second of one policy: above what one API server is able to do, so that "no limit" can be said.
+pub const DELETIONS_PER_SECOND_MAX: u32 = 10_000;
+
+/// Deletions per second of a policy that does not say: gentle enough for a busy cluster, and what the collectors that
+/// we replace use.
+pub const DELETIONS_PER_SECOND_DEFAULT: u32 = 10;
+
+/// The longest grace period, in seconds: a day, as long as a drained pod's termination may be waited for.
+pub const GRACE_PERIOD_SECONDS_MAX: i64 = 86_400;
+
+/// Pairs in `matchLabels`, and requirements in `matchExpressions`: more than any selector that we have seen, and
+/// small enough that judging an object stays below a microsecond.
+pub const SELECTOR_TERMS_MAX: usize = 32;
+
+/// Values of one requirement.
+pub const SELECTOR_VALUES_MAX: usize = 64;
+
+/// Characters of a condition's message: the API's own limit is 32,768; a terminal shows less.
+pub const CONDITION_MESSAGE_CHARS_MAX: usize = 1_024;

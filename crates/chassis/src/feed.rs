@@ -1,0 +1,265 @@
+//! One kind in one scope, kept in view: resolve, list, watch, and again.
+//!
+//! A feed looks its kind up, lists it (as a stream where the server can, else in pages of 500), then watches from there.
+//! It resumes where a watch ended, lists anew when it cannot, and parks alone when the kind is missing or may not be
+//! read: then it tries again, ever more slowly up to a bound, while all other feeds go on.
+//!
+//! Knows nothing of what its events are used for. Every failure becomes a [`FeedState`]; none is an end.
+//!
+//! Invariant: after [`FeedEvent::Listed`], whoever applied all events since the last [`FeedEvent::Listing`] and forgot what
+//! they did not show, holds what the server holds, up to the events still under way.
+
+mod decode;
+mod wire;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use control::Backoff;
+use kube::Client;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use units::GroupVersionKind;
+
+use crate::discovery::{Resource, Unserved, resolve};
+use crate::error::{ApiError, Class, Classify};
+use crate::limits::{FEED_RETRY_FIRST, FEED_RETRY_MAX};
+use crate::metrics::{MetricName, Metrics};
+use crate::supervisor::Supervisor;
+
+pub use decode::View;
+pub use wire::list;
+use wire::{Ended, Watcher};
+
+/// Tells the feeds of one queue apart.
+pub type FeedId = u64;
+
+/// What a feed is to show.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FeedTarget {
+    /// The kind.
+    pub kind: GroupVersionKind,
+    /// The namespace; none for the whole cluster.
+    pub namespace: Option<String>,
+    /// How much of each object.
+    pub representation: Representation,
+}
+
+/// How much of each object the server is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Representation {
+    /// Only its metadata.
+    Metadata,
+    /// All of it.
+    Full,
+}
+
+/// What a feed shows.
+#[derive(Debug)]
+pub enum FeedEvent<V> {
+    /// The feed's state has changed.
+    State(FeedState),
+    /// A listing begins: what is not applied until it is complete is gone.
+    Listing,
+    /// An object is there, in this form.
+    Applied(V),
+    /// An object is gone; this was its last form.
+    Deleted(V),
+    /// An object is there that cannot be understood.
+    Unreadable {
+        /// Its metadata.
+        meta: Box<views::Meta>,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// The listing is complete.
+    Listed,
+}
+
+/// How a feed is.
+#[derive(Clone, Debug)]
+pub enum FeedState {
+    /// What is shown is up to date.
+    Live(Arc<Resource>),
+    /// Nothing is shown, for this reason.
+    Parked(Parked),
+}
+
+/// Why a feed shows nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Parked {
+    /// The cluster does not serve the kind (now).
+    #[error("{0}; collection starts by itself when it does")]
+    KindNotFound(Unserved),
+    /// The kind has no namespaces, and one was asked for.
+    #[error("{0} has no namespaces; name a kind that has")]
+    KindNotNamespaced(GroupVersionKind),
+    /// The kind cannot be listed, watched or deleted.
+    #[error("{kind} does not offer `{verb}`; name another kind")]
+    KindNotCollectable {
+        /// The kind.
+        kind: GroupVersionKind,
+        /// What it lacks.
+        verb: &'static str,
+    },
+    /// We may not.
+    #[error("the service account lacks `{verb}` on `{resource}`: {message}")]
+    Forbidden {
+        /// `list` or `watch`.
+        verb: &'static str,
+        /// What it is called in RBAC.
+        resource: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The server does not answer as it should.
+    #[error("{0}")]
+    Unavailable(ApiError),
+}
+
+/// A running feed; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Feed {
+    live: Arc<AtomicBool>,
+    _stop: DropGuard,
+}
+
+impl Feed {
+    /// Starts a feed. Its events come in order, each with `id`.
+    pub fn start<V: View>(
+        id: FeedId,
+        target: FeedTarget,
+        client: &Client,
+        sink: &mpsc::Sender<(FeedId, FeedEvent<V>)>,
+        shared: (&Supervisor, &Metrics),
+    ) -> Self {
+        let (supervisor, metrics) = shared;
+        let stop = supervisor.stopping().child_token();
+        let live = Arc::new(AtomicBool::new(false));
+        let task = FeedTask {
+            id,
+            backoff: Backoff::new(FEED_RETRY_FIRST, FEED_RETRY_MAX, &target),
+            target,
+            client: client.clone(),
+            sink: sink.clone(),
+            live: Arc::clone(&live),
+            metrics: metrics.clone(),
+        };
+        supervisor.spawn("feed", run_until_stopped(task, stop.clone()));
+        Self { live, _stop: stop.drop_guard() }
+    }
+
+    /// Whether the server has been heard of within the last 90 seconds, and everything that it said has been passed on.
+    pub fn is_live(&self) -> bool {
+        self.live.load(Ordering::Acquire)
+    }
+}
+
+struct FeedTask<V> {
+    id: FeedId,
+    target: FeedTarget,
+    client: Client,
+    sink: mpsc::Sender<(FeedId, FeedEvent<V>)>,
+    live: Arc<AtomicBool>,
+    backoff: Backoff,
+    metrics: Metrics,
+}
+
+/// Nobody listens any more.
+struct Unheard;
+
+async fn run_until_stopped<V: View>(mut task: FeedTask<V>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        Unheard = task.run() => {}
+    }
+}
+
+impl<V: View> FeedTask<V> {
+    async fn run(&mut self) -> Unheard {
+        loop {
+            let parked = match self.look_up().await {
+                Ok(resource) => match self.follow(Arc::new(resource)).await {
+                    Ok(parked) => parked,
+                    Err(unheard) => return unheard,
+                },
+                Err(parked) => parked,
+            };
+            if let Err(unheard) = self.park(parked).await {
+                return unheard;
+            }
+        }
+    }
+
+    async fn look_up(&self) -> Result<Resource, Parked> {
+        let kind = &self.target.kind;
+        let resource = resolve(&self.client, kind).await.map_err(|unserved| match unserved {
+            Unserved::Api { source, .. } if source.class() == Class::Denied => Parked::Forbidden {
+                verb: "get",
+                resource: "discovery".to_owned(),
+                message: source.to_string(),
+            },
+            Unserved::Api { source, .. } => Parked::Unavailable(source),
+            not_found @ Unserved::NotFound { .. } => Parked::KindNotFound(not_found),
+        })?;
+        if self.target.namespace.is_some() && !resource.namespaced {
+            return Err(Parked::KindNotNamespaced(kind.clone()));
+        }
+        for verb in ["list", "watch"] {
+            if !resource.verbs.iter().any(|offered| offered == verb) {
+                return Err(Parked::KindNotCollectable { kind: kind.clone(), verb });
+            }
+        }
+        Ok(resource)
+    }
+
+    /// Lists and watches until it has to park.
+    async fn follow(&mut self, resource: Arc<Resource>) -> Result<Parked, Unheard> {
+        let mut watcher = Watcher::new(self.client.clone(), Arc::clone(&resource), self.target.clone());
+        loop {
+            let sink = (self.id, &self.sink);
+            let ended = watcher.run(sink, &self.live, &mut self.backoff).await;
+            let reason = ended.label();
+            self.metrics.count(MetricName::WatchRestarts, &[("reason", reason)]);
+            let error = match ended {
+                Ended::Unheard => return Err(Unheard),
+                Ended::Normally | Ended::Expired => {
+                    // A server that closes at once must not make us spin.
+                    tokio::time::sleep(FEED_RETRY_FIRST).await;
+                    continue;
+                }
+                Ended::Failed(error) => error,
+            };
+            self.live.store(false, Ordering::Release);
+            tracing::debug!(kind = %self.target.kind, namespace = self.target.namespace, %error, "a watch failed");
+            match (error.code(), error.class()) {
+                (Some(404), _) => {
+                    // The kind is gone, or never was: its objects are gone with it.
+                    self.send(FeedEvent::Listing).await?;
+                    self.send(FeedEvent::Listed).await?;
+                    return Ok(Parked::Unavailable(error));
+                }
+                (_, Class::Denied) => {
+                    let (verb, message) = (watcher.verb(), error.to_string());
+                    return Ok(Parked::Forbidden { verb, resource: resource.name(), message });
+                }
+                _ => self.park(Parked::Unavailable(error)).await?,
+            }
+        }
+    }
+
+    /// Says why nothing is shown, and waits a while.
+    async fn park(&mut self, parked: Parked) -> Result<(), Unheard> {
+        self.live.store(false, Ordering::Release);
+        self.send(FeedEvent::State(FeedState::Parked(parked))).await?;
+        let pause = self.backoff.after_failure();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.sink.closed() => Err(Unheard),
+        }
+    }
+
+    async fn send(&self, event: FeedEvent<V>) -> Result<(), Unheard> {
+        self.sink.send((self.id, event)).await.map_err(|_| Unheard)
+    }
+}

@@ -1,0 +1,139 @@
+//! What the server sends, line by line and page by page.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use units::ResourceVersion;
+
+/// What a feed makes of each object.
+pub trait View: DeserializeOwned + Send + 'static {
+    /// The version that was read, from which the watch goes on.
+    fn resource_version(&self) -> Option<ResourceVersion>;
+}
+
+impl View for views::Object {
+    fn resource_version(&self) -> Option<ResourceVersion> {
+        self.metadata.resource_version.clone()
+    }
+}
+
+impl View for api::GarbageCollectionPolicy {
+    fn resource_version(&self) -> Option<ResourceVersion> {
+        self.metadata.resource_version.as_deref().map(ResourceVersion::from)
+    }
+}
+
+/// One line of a watch.
+#[derive(Debug)]
+pub(super) enum Line<V> {
+    Applied(V),
+    Deleted(V),
+    Unreadable { meta: Box<views::Meta>, error: String },
+    Bookmark { resource_version: String, initial_events_end: bool },
+    Error(Box<kube::core::Status>),
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Bookmark {
+    metadata: BookmarkMeta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BookmarkMeta {
+    resource_version: String,
+    #[serde(default)]
+    annotations: std::collections::BTreeMap<String, String>,
+}
+
+/// Reads a line of a watch.
+pub(super) fn line<V: View>(bytes: &[u8]) -> serde_json::Result<Line<V>> {
+    let envelope: Envelope<'_> = serde_json::from_slice(bytes)?;
+    let object = envelope.object.get();
+    match &*envelope.kind {
+        "ADDED" | "MODIFIED" => Ok(view(object, Line::Applied)?),
+        "DELETED" => Ok(view(object, Line::Deleted)?),
+        "BOOKMARK" => {
+            let BookmarkMeta { resource_version, annotations } =
+                serde_json::from_str::<Bookmark>(object)?.metadata;
+            let initial_events_end =
+                annotations.get("k8s.io/initial-events-end").is_some_and(|end| end == "true");
+            Ok(Line::Bookmark { resource_version, initial_events_end })
+        }
+        _ => Ok(Line::Error(serde_json::from_str(object)?)),
+    }
+}
+
+/// Reads an object; one that is not what it should be is still named.
+fn view<V: View>(object: &str, readable: impl Fn(V) -> Line<V>) -> serde_json::Result<Line<V>> {
+    match serde_json::from_str(object) {
+        Ok(view) => Ok(readable(view)),
+        Err(error) => {
+            let views::Object { metadata } = serde_json::from_str(object)?;
+            Ok(Line::Unreadable { meta: Box::new(metadata), error: error.to_string() })
+        }
+    }
+}
+
+/// One page of a listing.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page<'a> {
+    pub(super) metadata: PageMeta,
+    #[serde(borrow, default)]
+    pub(super) items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PageMeta {
+    pub(super) resource_version: String,
+    #[serde(rename = "continue")]
+    pub(super) continue_from: Option<String>,
+}
+
+/// Reads an item of a page.
+pub(super) fn item<V: View>(object: &RawValue) -> serde_json::Result<Line<V>> {
+    view(object.get(), Line::Applied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Line<views::Object> {
+        line(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn lines_of_a_watch_are_told_apart() {
+        let added = r#"{"type":"ADDED","object":{"kind":"PartialObjectMetadata","metadata":{"name":"a","resourceVersion":"7"}}}"#;
+        assert!(matches!(read(added), Line::Applied(o) if &*o.metadata.name == "a"));
+        assert!(matches!(read(&added.replace("ADDED", "DELETED")), Line::Deleted(_)));
+        let bookmark = r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":"true"}}}}"#;
+        assert!(
+            matches!(read(bookmark), Line::Bookmark { resource_version, initial_events_end: true } if resource_version == "9")
+        );
+        let gone = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}"#;
+        assert!(matches!(read(gone), Line::Error(status) if status.code == 410));
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_understood_is_still_named() {
+        let odd = br#"{"type":"ADDED","object":{"metadata":{"name":"odd","namespace":"team"},"spec":{"ttl":"soon"}}}"#;
+        let Line::Unreadable { meta, error } = line::<api::GarbageCollectionPolicy>(odd).unwrap() else {
+            panic!("it is not readable")
+        };
+        assert_eq!((&*meta.name, meta.namespace.as_deref()), ("odd", Some("team")));
+        assert!(!error.is_empty());
+    }
+}

@@ -1,0 +1,318 @@
+//! Listing and watching, on the wire.
+//!
+//! Holds the version up to which everything has been passed on, and whether the server can stream lists. Each
+//! [`Watcher::run`] is one connection, from its request to its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use control::Backoff;
+use futures::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+use kube::Client;
+use tokio::sync::mpsc;
+
+use super::decode::{self, Line, Page, View};
+use super::{FeedEvent, FeedId, FeedState, FeedTarget, Representation};
+use crate::client::{bounded, get};
+use crate::discovery::Resource;
+use crate::error::ApiError;
+use crate::limits::{
+    CALL_TIMEOUT, LIST_PAGE_OBJECTS, WATCH_LINE_BYTES_MAX, WATCH_SILENCE_MAX, WATCH_TIMEOUT_SECONDS,
+};
+use crate::paths;
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The server closed it in good order: go on from where it was.
+    Normally,
+    /// What it was to go on from is too old: list anew.
+    Expired,
+    /// It failed.
+    Failed(ApiError),
+    /// Nobody listens any more.
+    Unheard,
+}
+
+impl Ended {
+    pub(super) const fn label(&self) -> &'static str {
+        match self {
+            Self::Normally => "ended",
+            Self::Expired => "expired",
+            Self::Failed(_) => "failed",
+            Self::Unheard => "stopped",
+        }
+    }
+}
+
+/// Why reading a stream stopped; an end in good order is not a reason.
+enum Stop {
+    Expired,
+    Failed(ApiError),
+    Unheard,
+}
+
+impl From<ApiError> for Stop {
+    fn from(error: ApiError) -> Self {
+        if error.code() == Some(410) { Self::Expired } else { Self::Failed(error) }
+    }
+}
+
+type Sink<'a, V> = (FeedId, &'a mpsc::Sender<(FeedId, FeedEvent<V>)>);
+
+/// Lists and watches one resource.
+pub(super) struct Watcher {
+    client: Client,
+    resource: Arc<Resource>,
+    target: FeedTarget,
+    /// Everything up to this version has been passed on; none before the first listing is complete.
+    seen: Option<String>,
+    /// Whether the server streams lists; until it says that it does not, it does.
+    streams: bool,
+    verb: &'static str,
+    line: Vec<u8>,
+}
+
+impl Watcher {
+    pub(super) fn new(client: Client, resource: Arc<Resource>, target: FeedTarget) -> Self {
+        Self { client, resource, target, seen: None, streams: true, verb: "list", line: Vec::new() }
+    }
+
+    /// What was being done last, as RBAC calls it.
+    pub(super) const fn verb(&self) -> &'static str {
+        self.verb
+    }
+
+    /// Lists if need be, watches, and passes on what comes.
+    pub(super) async fn run<V: View>(
+        &mut self,
+        sink: Sink<'_, V>,
+        live: &AtomicBool,
+        backoff: &mut Backoff,
+    ) -> Ended {
+        match self.connection(sink, live, backoff).await {
+            Ok(()) => Ended::Normally,
+            Err(Stop::Unheard) => Ended::Unheard,
+            Err(Stop::Failed(error)) => Ended::Failed(error),
+            Err(Stop::Expired) => {
+                self.seen = None;
+                Ended::Expired
+            }
+        }
+    }
+
+    async fn connection<V: View>(
+        &mut self,
+        sink: Sink<'_, V>,
+        live: &AtomicBool,
+        backoff: &mut Backoff,
+    ) -> Result<(), Stop> {
+        if self.seen.is_none() && self.streams {
+            match self.list_as_stream(sink, live, backoff).await {
+                Err(Stop::Failed(error)) if refuses_streaming(&error) => self.streams = false,
+                other => return other,
+            }
+        }
+        if self.seen.is_none() {
+            self.list_in_pages(sink).await?;
+        }
+        self.verb = "watch";
+        let query = format!("resourceVersion={}", paths::segment(self.seen.as_deref().unwrap_or_default()));
+        let stream = self.open(&query).await?;
+        backoff.reset();
+        live.store(true, Ordering::Release);
+        send(sink, FeedEvent::State(FeedState::Live(Arc::clone(&self.resource)))).await?;
+        self.read(stream, sink, live).await
+    }
+
+    /// One request that lists and then watches.
+    async fn list_as_stream<V: View>(
+        &mut self,
+        sink: Sink<'_, V>,
+        live: &AtomicBool,
+        backoff: &mut Backoff,
+    ) -> Result<(), Stop> {
+        self.verb = "watch";
+        let stream = self.open("sendInitialEvents=true&resourceVersionMatch=NotOlderThan").await?;
+        send(sink, FeedEvent::Listing).await?;
+        backoff.reset();
+        self.read(stream, sink, live).await
+    }
+
+    async fn list_in_pages<V: View>(&mut self, sink: Sink<'_, V>) -> Result<(), Stop> {
+        self.verb = "list";
+        send(sink, FeedEvent::Listing).await?;
+        let mut continue_from = None;
+        loop {
+            let text = page(&self.client, &self.resource, &self.target, continue_from.as_deref()).await?;
+            let page: Page<'_> = serde_json::from_str(&text).map_err(garbled)?;
+            for object in page.items.unwrap_or_default() {
+                self.pass_on(decode::item(object).map_err(garbled)?, sink).await?;
+            }
+            continue_from = page.metadata.continue_from.filter(|token| !token.is_empty());
+            if continue_from.is_none() {
+                self.seen = Some(page.metadata.resource_version);
+                return send(sink, FeedEvent::Listed).await;
+            }
+        }
+    }
+
+    async fn open(&self, query: &str) -> Result<impl AsyncBufRead + Unpin + use<>, Stop> {
+        let Resource { kind, plural, .. } = &*self.resource;
+        let path = paths::collection(&kind.api_version, plural, self.target.namespace.as_deref());
+        let path =
+            format!("{path}?watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_TIMEOUT_SECONDS}&{query}");
+        let request = get(&path, accept(self.target.representation, Form::Object))?;
+        Ok(Box::pin(bounded(self.client.request_stream(request)).await?))
+    }
+
+    /// Passes on what comes, until the end of the stream.
+    async fn read<V: View>(
+        &mut self,
+        mut stream: impl AsyncBufRead + Unpin,
+        sink: Sink<'_, V>,
+        live: &AtomicBool,
+    ) -> Result<(), Stop> {
+        loop {
+            let mut bytes = std::mem::take(&mut self.line);
+            let ended = read_line(&mut stream, &mut bytes).await;
+            let line =
+                ended.and_then(|more| more.then(|| decode::line::<V>(&bytes).map_err(garbled)).transpose());
+            self.line = recycled(bytes);
+            match line? {
+                None => return Ok(()),
+                Some(Line::Error(status)) => return Err(ApiError::from(*status).into()),
+                Some(Line::Bookmark { resource_version, initial_events_end }) => {
+                    self.seen = (self.seen.is_some() || initial_events_end).then_some(resource_version);
+                    if initial_events_end {
+                        send(sink, FeedEvent::Listed).await?;
+                        live.store(true, Ordering::Release);
+                        send(sink, FeedEvent::State(FeedState::Live(Arc::clone(&self.resource)))).await?;
+                    }
+                }
+                Some(line) => self.pass_on(line, sink).await?,
+            }
+        }
+    }
+
+    async fn pass_on<V: View>(&mut self, line: Line<V>, sink: Sink<'_, V>) -> Result<(), Stop> {
+        let (version, event) = match line {
+            Line::Applied(view) => (view.resource_version(), FeedEvent::Applied(view)),
+            Line::Deleted(view) => (view.resource_version(), FeedEvent::Deleted(view)),
+            Line::Unreadable { meta, error } => {
+                (meta.resource_version.clone(), FeedEvent::Unreadable { meta, error })
+            }
+            Line::Bookmark { .. } | Line::Error(_) => return Ok(()),
+        };
+        send(sink, event).await?;
+        // During a listing the versions come in no order: only its end says how far it got.
+        if let (Some(seen), Some(version)) = (&mut self.seen, version) {
+            *seen = version.to_string();
+        }
+        Ok(())
+    }
+}
+
+/// All objects of a kind in a namespace, page by page, each given to `each`.
+pub async fn list<V: View>(
+    client: &Client,
+    resource: &Resource,
+    namespace: &str,
+    mut each: impl FnMut(V),
+) -> Result<(), ApiError> {
+    let target = FeedTarget {
+        kind: resource.kind.clone(),
+        namespace: Some(namespace.to_owned()),
+        representation: Representation::Metadata,
+    };
+    let mut continue_from = None;
+    loop {
+        let text = page(client, resource, &target, continue_from.as_deref()).await?;
+        let page: Page<'_> =
+            serde_json::from_str(&text).map_err(|error| ApiError::Garbled(error.to_string()))?;
+        for object in page.items.unwrap_or_default() {
+            each(serde_json::from_str(object.get()).map_err(|error| ApiError::Garbled(error.to_string()))?);
+        }
+        continue_from = page.metadata.continue_from.filter(|token| !token.is_empty());
+        if continue_from.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn page(
+    client: &Client,
+    resource: &Resource,
+    target: &FeedTarget,
+    continue_from: Option<&str>,
+) -> Result<String, ApiError> {
+    let path = paths::collection(&resource.kind.api_version, &resource.plural, target.namespace.as_deref());
+    let mut path = format!("{path}?limit={LIST_PAGE_OBJECTS}");
+    if let Some(token) = continue_from {
+        path += &format!("&continue={}", paths::segment(token));
+    }
+    let request = get(&path, accept(target.representation, Form::List))?;
+    bounded(client.request_text(request)).await
+}
+
+/// What is asked for: one object at a time, or many.
+#[derive(Clone, Copy)]
+enum Form {
+    Object,
+    List,
+}
+
+const fn accept(representation: Representation, form: Form) -> &'static str {
+    match (representation, form) {
+        (Representation::Full, _) => "application/json",
+        (Representation::Metadata, Form::Object) => {
+            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+        }
+        (Representation::Metadata, Form::List) => {
+            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        }
+    }
+}
+
+/// Whether there was a line. An end within a line counts as an end: the watch resumes before that line.
+async fn read_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> Result<bool, Stop> {
+    line.clear();
+    let limit = u64::try_from(WATCH_LINE_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut bounded = stream.take(limit);
+    let reading = bounded.read_until(b'\n', line);
+    match tokio::time::timeout(WATCH_SILENCE_MAX, reading).await {
+        Err(_) => Err(ApiError::TimedOut(WATCH_SILENCE_MAX).into()),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
+        Ok(Err(error)) => Err(ApiError::Unreachable(error.to_string()).into()),
+        Ok(Ok(_)) if line.len() >= WATCH_LINE_BYTES_MAX => {
+            Err(ApiError::Garbled(format!("a watch event is longer than {WATCH_LINE_BYTES_MAX} bytes"))
+                .into())
+        }
+        Ok(Ok(_)) => Ok(line.ends_with(b"\n")),
+    }
+}
+
+/// The buffer for the next line; one that a large object blew up is let go.
+fn recycled(line: Vec<u8>) -> Vec<u8> {
+    const KEPT_BYTES_MAX: usize = 64 * 1024;
+    if line.capacity() > KEPT_BYTES_MAX { Vec::new() } else { line }
+}
+
+/// Servers before 1.32, and those with the feature off, refuse to stream lists.
+fn refuses_streaming(error: &ApiError) -> bool {
+    matches!(error.code(), Some(400 | 405 | 406 | 422))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+fn garbled(error: serde_json::Error) -> Stop {
+    Stop::Failed(ApiError::Garbled(error.to_string()))
+}
+
+async fn send<V>((id, sink): Sink<'_, V>, event: FeedEvent<V>) -> Result<(), Stop> {
+    // A reader that takes nothing for this long is stuck; the process has worse to worry about, and liveness shows it.
+    match tokio::time::timeout(CALL_TIMEOUT, sink.send((id, event))).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Stop::Unheard),
+        Err(_) => Err(ApiError::TimedOut(CALL_TIMEOUT).into()),
+    }
+}

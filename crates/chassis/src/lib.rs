@@ -1,0 +1,37 @@
+//! Everything that talks to a cluster, and everything that all controllers share.
+//!
+//! Client, discovery, feeds (watches), actuator, budgets, events, status writes, metrics, logs, health, shutdown. Knows
+//! none of the controllers and none of their rules. What can fail here is the outside world; every failure has a
+//! [`Class`] that says what happens next.
+//!
+//! Invariants: nothing is deleted but through the [`actuator`]; every call has a deadline, every queue a bound; a feed
+//! that has been silent for too long is not live, and nothing is deleted on the word of a feed that is not live.
+
+#![forbid(unsafe_code)]
+
+pub mod actuator;
+mod client;
+mod discovery;
+mod error;
+mod events;
+mod feed;
+mod health;
+mod http;
+pub mod limits;
+mod metrics;
+mod paths;
+mod status;
+mod supervisor;
+mod telemetry;
+
+pub use client::{ClientOptions, ConnectError, connect};
+pub use discovery::{Resource, Unserved, resolve};
+pub use error::{ApiError, Class, Classify};
+pub use events::{Event, EventType, Recorder, Regarding, recorder};
+pub use feed::{Feed, FeedEvent, FeedId, FeedState, FeedTarget, Parked, Representation, View, list};
+pub use health::Health;
+pub use http::{Endpoint, serve};
+pub use metrics::{MetricName, Metrics};
+pub use status::write_status;
+pub use supervisor::{Exit, Supervisor};
+pub use telemetry::{LogFormat, init_logs};

@@ -1,0 +1,51 @@
+//! The chassis' limits, each with its reason.
+
+use std::time::Duration;
+
+/// How long one call may take. The API server gives up on its own side after 60 s; a call that takes half of that is
+/// not coming back in time to be of use.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection may take to come about.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a watch may be silent before it counts as dead. The API server sends a bookmark about every minute.
+pub const WATCH_SILENCE_MAX: Duration = Duration::from_secs(90);
+
+/// How long the server is asked to keep a watch open, in seconds: within client-go's 5 to 10 minutes.
+pub const WATCH_TIMEOUT_SECONDS: u32 = 7 * 60;
+
+/// Objects in one page of a listing, as in client-go.
+pub const LIST_PAGE_OBJECTS: usize = 500;
+
+/// Bytes of one watch event: an object is at most 3 MiB as the API server takes it (etcd's limit is 1.5 MiB), and
+/// escapes may double it.
+pub const WATCH_LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// First and longest wait after a failed attempt to watch. The longest is what a user waits at worst after granting a
+/// missing right or installing a missing kind.
+pub const FEED_RETRY_FIRST: Duration = Duration::from_millis(200);
+/// See [`FEED_RETRY_FIRST`].
+pub const FEED_RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Events of feeds that may wait to be taken in: a page and a bit, so that a feed does not outrun its reader's memory.
+pub const FEED_QUEUE_EVENTS: usize = 1_024;
+
+/// Deletions in flight at one time, over all policies. A bare client gets a twentieth more out of an API server with
+/// 64 than with 32, and nothing with more; with fewer, other users of the server feel less of us.
+pub const DELETIONS_IN_FLIGHT_MAX: usize = 48;
+
+/// Kubernetes events that may wait to be sent; beyond it they are dropped and counted.
+pub const EVENT_QUEUE_MAX: usize = 512;
+
+/// Characters of an event's note: the API server's limit is 1,024 bytes.
+pub const EVENT_NOTE_BYTES_MAX: usize = 1_000;
+
+/// How long a shutdown waits for what is in flight. Below Kubernetes' default grace period of 30 s.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the main loop may go without a tick before liveness falls.
+pub const LIVENESS_SILENCE_MAX: Duration = Duration::from_mins(1);
+
+/// Characters of an API server's message that are repeated in logs and conditions.
+pub const API_MESSAGE_CHARS_MAX: usize = 512;

@@ -1,0 +1,52 @@
+//! Where things are served: the paths of the API.
+
+use units::ApiVersion;
+
+/// The path below which a group and version is served: `/api/v1`, `/apis/batch/v1`.
+pub(crate) fn group_version(version: &ApiVersion) -> String {
+    if version.group.is_empty() { format!("/api/{}", version.version) } else { format!("/apis/{version}") }
+}
+
+/// The path of a collection; without a namespace, of the whole cluster's.
+pub(crate) fn collection(version: &ApiVersion, plural: &str, namespace: Option<&str>) -> String {
+    let base = group_version(version);
+    match namespace {
+        Some(namespace) => format!("{base}/namespaces/{}/{plural}", segment(namespace)),
+        None => format!("{base}/{plural}"),
+    }
+}
+
+/// The path of one object.
+pub(crate) fn object(version: &ApiVersion, plural: &str, namespace: &str, name: &str) -> String {
+    format!("{}/{}", collection(version, plural, Some(namespace)), segment(name))
+}
+
+/// One segment of a path. Names of some kinds (RBAC's) may hold `:` and more; a slash or a dot-dot must not wander off.
+pub(crate) fn segment(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b':' | b'.');
+        if plain && text != "." && text != ".." {
+            safe.push(char::from(byte));
+        } else {
+            safe += &format!("%{byte:02X}");
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_of_the_api() {
+        let core: ApiVersion = "v1".parse().unwrap();
+        let batch: ApiVersion = "batch/v1".parse().unwrap();
+        assert_eq!(collection(&core, "configmaps", Some("team")), "/api/v1/namespaces/team/configmaps");
+        assert_eq!(collection(&batch, "jobs", None), "/apis/batch/v1/jobs");
+        assert_eq!(object(&batch, "jobs", "team", "a.b"), "/apis/batch/v1/namespaces/team/jobs/a.b");
+        assert_eq!(object(&core, "x", "team", "../y"), "/api/v1/namespaces/team/x/..%2Fy");
+        assert_eq!(object(&core, "x", "team", ".."), "/api/v1/namespaces/team/x/%2E%2E");
+    }
+}

@@ -1,0 +1,16 @@
+//! Pure machinery: clocks, backoff, token buckets, timers.
+//!
+//! No I/O, no tasks, no randomness: time comes in as an argument, jitter is drawn from the key. What is here can be
+//! tested to its last branch without waiting for anything.
+
+#![forbid(unsafe_code)]
+
+mod backoff;
+mod bucket;
+mod clock;
+mod timers;
+
+pub use backoff::Backoff;
+pub use bucket::TokenBucket;
+pub use clock::{Clock, SystemClock};
+pub use timers::Timers;

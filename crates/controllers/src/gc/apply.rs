@@ -1,0 +1,318 @@
+//! Deletions: which policy may delete next, what is in flight, and how it went.
+//!
+//! Policies that have something due take turns, one deletion each, so that none holds up another. Each keeps to its own
+//! rate; all together keep to what the actuator has in flight.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::pending;
+use std::sync::Arc;
+
+use chassis::actuator::{Actuator, Budget, Deletion, Exhausted, Manner, Target};
+use chassis::{FeedId, MetricName, Metrics};
+use control::{Backoff, Timers};
+use gc::{Due, Policy, Settled};
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio::time::Duration;
+use units::NamespacedName;
+
+use super::limits::{HOLD_FIRST, HOLD_MAX, STALE_RECHECK};
+use super::observe::{Observed, Tracked};
+
+/// All deletions, under way and to come.
+pub(super) struct Deletions {
+    actuator: Actuator,
+    metrics: Metrics,
+    turns: HashMap<NamespacedName, Turn>,
+    /// Policies that have something due, in the order in which they get their turn.
+    ready: VecDeque<NamespacedName>,
+    /// When each other policy is to be looked at.
+    timers: Timers<NamespacedName>,
+    in_flight: JoinSet<Done>,
+}
+
+/// A policy's place in the order of turns.
+struct Turn {
+    budget: Budget,
+    backoff: Backoff,
+    /// Nothing is deleted for it before this time.
+    not_before: Option<Timestamp>,
+    /// It stands in `ready`.
+    queued: bool,
+    /// The server's words, if it denied the last deletion.
+    denied: Option<String>,
+}
+
+/// A deletion that has been answered.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) policy: NamespacedName,
+    pub(super) due: Due,
+    plot: FeedId,
+    deletion: Deletion,
+    answered_at: Took,
+}
+
+/// How long the call took.
+#[derive(Clone, Copy, Debug)]
+struct Took(Duration);
+
+/// What came of a policy's turn.
+enum TurnTaken {
+    Launched,
+    NothingDue,
+    Wait(Timestamp),
+    Full,
+}
+
+impl Deletions {
+    pub(super) fn new(actuator: Actuator, metrics: Metrics) -> Self {
+        Self {
+            actuator,
+            metrics,
+            turns: HashMap::new(),
+            ready: VecDeque::new(),
+            timers: Timers::default(),
+            in_flight: JoinSet::new(),
+        }
+    }
+
+    /// A policy is there, in this form.
+    pub(super) fn admit(&mut self, tracked: &Tracked, now: Timestamp) {
+        let Ok(policy) = &tracked.spec else { return };
+        let rate = policy.deletions_per_second_max;
+        let turn = self.turns.entry(policy.key.clone()).or_insert_with(|| Turn {
+            budget: self.actuator.budget(rate, now),
+            backoff: Backoff::new(HOLD_FIRST, HOLD_MAX, &policy.key),
+            not_before: None,
+            queued: false,
+            denied: None,
+        });
+        if turn.budget.rate() != rate {
+            turn.budget = self.actuator.budget(rate, now);
+        }
+    }
+
+    /// A policy is gone.
+    pub(super) fn forget(&mut self, key: &NamespacedName) {
+        self.turns.remove(key);
+        self.timers.set(key, None);
+        self.ready.retain(|queued| queued != key);
+        for outcome in ["deleted", "gone", "changed", "denied", "throttled", "failed"] {
+            self.metrics.forget(MetricName::GcDeletions, &labels(key, outcome));
+        }
+    }
+
+    /// The server's words, if it denied a policy's last deletion.
+    pub(super) fn denied(&self, key: &NamespacedName) -> Option<&str> {
+        self.turns.get(key)?.denied.as_deref()
+    }
+
+    /// Sees to it that a policy is looked at when its next object falls due.
+    pub(super) fn arm(&mut self, observed: &Observed, key: &NamespacedName, now: Timestamp) {
+        let Some(turn) = self.turns.get_mut(key) else { return };
+        let next = observed.plot_of(key).and_then(|plot| plot.ground.next_due(key));
+        let wake = next.map(|at| turn.not_before.map_or(at, |hold| at.max(hold)));
+        match wake {
+            Some(at) if at <= now => {
+                self.timers.set(key, None);
+                if !turn.queued {
+                    turn.queued = true;
+                    self.ready.push_back(key.clone());
+                }
+            }
+            later => self.timers.set(key, later),
+        }
+    }
+
+    /// When there is something to do next.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// Starts all deletions that may start now.
+    pub(super) fn launch(&mut self, observed: &mut Observed, now: Timestamp) {
+        while let Some(key) = self.timers.pop_due(now) {
+            self.arm(observed, &key, now);
+        }
+        while let Some(key) = self.ready.pop_front() {
+            match self.take_turn(observed, &key, now) {
+                TurnTaken::Launched => self.ready.push_back(key),
+                TurnTaken::Full => {
+                    self.ready.push_front(key);
+                    break;
+                }
+                TurnTaken::NothingDue => {
+                    self.step_down(&key);
+                    // What is not due now may be due later; what no policy may delete (a dry run's) never wakes it.
+                    let next = observed.plot_of(&key).and_then(|plot| plot.ground.next_due(&key));
+                    self.timers.set(&key, next.filter(|at| *at > now));
+                }
+                TurnTaken::Wait(at) => {
+                    self.step_down(&key);
+                    self.timers.set(&key, Some(at));
+                }
+            }
+        }
+    }
+
+    fn step_down(&mut self, key: &NamespacedName) {
+        if let Some(turn) = self.turns.get_mut(key) {
+            turn.queued = false;
+        }
+    }
+
+    /// Takes the object that has been due longest under a policy, and starts its deletion.
+    fn take_turn(&mut self, observed: &mut Observed, key: &NamespacedName, now: Timestamp) -> TurnTaken {
+        let Some(Ok(policy)) = observed.policy(key).map(|tracked| tracked.spec.clone()) else {
+            return TurnTaken::NothingDue;
+        };
+        let (Some(turn), Some((plot_id, plot))) = (self.turns.get_mut(key), observed.plot_of_mut(key)) else {
+            return TurnTaken::NothingDue;
+        };
+        if let Some(hold) = turn.not_before.filter(|hold| *hold > now) {
+            return TurnTaken::Wait(hold);
+        }
+        let Some(resource) = plot.reliable().cloned() else {
+            return TurnTaken::Wait(now.checked_add(STALE_RECHECK).unwrap_or(now));
+        };
+        let slot = match turn.budget.take(now) {
+            Ok(slot) => slot,
+            Err(Exhausted::Until(at)) => return TurnTaken::Wait(at),
+            Err(Exhausted::InFlight) => return TurnTaken::Full,
+        };
+        let Some(due) = plot.ground.take_due(key, now) else {
+            turn.budget.give_back(slot);
+            return TurnTaken::NothingDue;
+        };
+        let target = Target {
+            resource,
+            namespace: key.namespace.clone(),
+            name: due.name.clone(),
+            uid: due.uid.clone(),
+            resource_version: due.resource_version.clone(),
+        };
+        match self.actuator.prove(target, slot) {
+            Ok(warrant) => {
+                let call = delete(self.actuator.clone(), warrant, manner(&policy));
+                let (policy, plot) = (key.clone(), plot_id);
+                self.in_flight.spawn(async move {
+                    let (deletion, took) = call.await;
+                    Done { policy, due, plot, deletion, answered_at: Took(took) }
+                });
+            }
+            Err(refused) => {
+                // The engine has let through what the rails keep: that is our fault, and the object's luck.
+                tracing::error!(policy = %key, object = %due.name, reason = %refused, "a deletion was refused; please report this");
+                let later = now.checked_add(HOLD_MAX).unwrap_or(Timestamp::MAX);
+                plot.ground.settle(&due, Settled::NotBefore(later), now);
+            }
+        }
+        TurnTaken::Launched
+    }
+
+    /// The next deletion that has been answered; never, while there are none.
+    pub(super) async fn next_done(&mut self) -> Option<Done> {
+        if self.in_flight.is_empty() {
+            return pending().await;
+        }
+        self.next_in_flight().await
+    }
+
+    /// The next deletion that has been answered; none, when there are none.
+    pub(super) async fn next_in_flight(&mut self) -> Option<Done> {
+        loop {
+            match self.in_flight.join_next().await? {
+                Ok(done) => return Some(done),
+                Err(error) => {
+                    tracing::error!(%error, "a deletion's task broke; its object is left alone until it changes");
+                }
+            }
+        }
+    }
+
+    /// Takes in how a deletion went; returns whether the object was deleted, by us, and when it had fallen due.
+    pub(super) fn settle(
+        &mut self,
+        observed: &mut Observed,
+        done: &Done,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let Done { policy, due, plot, deletion, answered_at: Took(took) } = done;
+        let settled = self.judge(policy, deletion, now);
+        if let Some(ground) = observed.ground_mut(*plot) {
+            ground.settle(due, settled, now);
+        }
+        let lateness = now.duration_since(due.since).as_secs_f64().max(0.0);
+        self.metrics.observe(MetricName::GcDeletionDuration, took.as_secs_f64());
+        if self.turns.contains_key(policy) {
+            self.metrics.count(MetricName::GcDeletions, &labels(policy, deletion.label()));
+        }
+        let object = &due.name;
+        match deletion {
+            Deletion::Accepted => {
+                self.metrics.observe(MetricName::GcDeletionLateness, lateness);
+                tracing::info!(%policy, %object, uid = %due.uid, lateness_seconds = lateness, "deleted");
+                return Some(due.since);
+            }
+            Deletion::Gone | Deletion::Changed => {
+                tracing::debug!(%policy, %object, outcome = deletion.label(), "not deleted");
+            }
+            Deletion::Throttled(wait) => {
+                tracing::warn!(%policy, %object, wait_seconds = wait.as_secs_f64(), "the API server is busy");
+            }
+            Deletion::Denied(error) | Deletion::Failed(error) => {
+                tracing::warn!(%policy, %object, outcome = deletion.label(), %error, "not deleted");
+            }
+        }
+        None
+    }
+
+    /// What the answer means for the object, and for its policy.
+    fn judge(&mut self, policy: &NamespacedName, deletion: &Deletion, now: Timestamp) -> Settled {
+        let later = |pause: Duration| now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        let Some(turn) = self.turns.get_mut(policy) else {
+            return if matches!(deletion, Deletion::Accepted | Deletion::Gone) {
+                Settled::Deleted
+            } else {
+                Settled::NotBefore(now)
+            };
+        };
+        let hold = match deletion {
+            Deletion::Accepted | Deletion::Gone => {
+                turn.backoff.reset();
+                (turn.denied, turn.not_before) = (None, None);
+                return Settled::Deleted;
+            }
+            Deletion::Changed => return Settled::Changed,
+            Deletion::Throttled(wait) => later(*wait),
+            Deletion::Denied(error) => {
+                turn.denied = Some(error.to_string());
+                later(turn.backoff.after_failure())
+            }
+            Deletion::Failed(_) => later(turn.backoff.after_failure()),
+        };
+        turn.not_before = turn.not_before.max(Some(hold));
+        Settled::NotBefore(hold)
+    }
+}
+
+/// Deletes, and says how long it took.
+#[allow(clippy::disallowed_methods, reason = "measures a duration; no decision rests on it")]
+async fn delete(
+    actuator: Actuator,
+    warrant: chassis::actuator::Warrant,
+    manner: Manner,
+) -> (Deletion, Duration) {
+    let started = tokio::time::Instant::now();
+    let deletion = actuator.delete(warrant, manner).await;
+    (deletion, started.elapsed())
+}
+
+fn manner(policy: &Arc<Policy>) -> Manner {
+    Manner { propagation: policy.propagation.name(), grace_period_seconds: policy.grace_period_seconds }
+}
+
+fn labels<'a>(key: &'a NamespacedName, outcome: &'a str) -> [(&'static str, &'a str); 3] {
+    [("policy_namespace", &key.namespace), ("policy_name", &key.name), ("outcome", outcome)]
+}

@@ -1,0 +1,42 @@
+//! The garbage collector's limits, each with its reason.
+
+use std::time::Duration;
+
+/// How long after a change a status is written: what belongs together comes in one write.
+pub(super) const REPORT_DELAY: Duration = Duration::from_millis(100);
+
+/// How often one policy's status is written at most: a burst of deletions is one line of news, not a thousand.
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long to wait before a status that could not be written is tried again.
+pub(super) const REPORT_RETRY: Duration = Duration::from_secs(5);
+
+/// Status writes in flight at one time: they must not crowd out deletions.
+pub(super) const REPORTS_IN_FLIGHT_MAX: usize = 8;
+
+/// How often one policy tells of its deletions by an event at most.
+pub(super) const DELETION_EVENT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Names that one event tells; the rest is a number.
+pub(super) const EVENT_NAMES_MAX: usize = 5;
+
+/// Events of feeds that are taken in before deletions are looked at again.
+pub(super) const FEED_BATCH_EVENTS: usize = 256;
+
+/// How long the main loop sleeps at most: after a jump of the wall clock nothing is later than this.
+pub(super) const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// First and longest pause of a policy whose deletions fail or are denied. The longest is what a user waits at worst
+/// after granting the missing right.
+pub(super) const HOLD_FIRST: Duration = Duration::from_millis(200);
+/// See [`HOLD_FIRST`].
+pub(super) const HOLD_MAX: Duration = Duration::from_secs(5);
+
+/// How often a policy whose objects are not up to date is looked at again.
+pub(super) const STALE_RECHECK: Duration = Duration::from_secs(1);
+
+/// How long the end waits for deletions, and then for statuses, that are in flight.
+pub(super) const FINISH_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Due objects of a dry run that are counted; beyond it the message says "at least".
+pub(super) const DRY_RUN_COUNT_MAX: usize = 1_000_000;

@@ -1,0 +1,208 @@
+//! Garbage collection: the driver.
+//!
+//! One loop owns all state. Watches feed it ([`observe`]), due objects leave it ([`apply`]), and what users see is
+//! written beside it ([`report`]). Deletions and status writes run as tasks of their own and come back as outcomes.
+//!
+//! Invariant: nothing is deleted while the policies are not up to date, for one of them may just have been deleted.
+
+mod apply;
+mod limits;
+mod observe;
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{GarbageCollectionPolicy, Rails};
+use chassis::actuator::Actuator;
+use chassis::{Feed, FeedEvent, FeedId, Health, Metrics, Recorder, Supervisor};
+use control::Clock;
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::mpsc;
+use units::NamespacedName;
+
+use apply::Deletions;
+use limits::{FEED_BATCH_EVENTS, FINISH_TIMEOUT, SLEEP_MAX};
+use observe::Observed;
+use report::Reports;
+
+/// What the garbage collector stands on.
+#[derive(Debug)]
+pub struct Foundation {
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// What is never deleted.
+    pub rails: Rails,
+    /// Owns the tasks.
+    pub supervisor: Supervisor,
+    /// Where numbers go.
+    pub metrics: Metrics,
+    /// Where events go.
+    pub recorder: Recorder,
+    /// What probes are told.
+    pub health: Health,
+}
+
+/// The garbage collector.
+struct GarbageCollector {
+    clock: Arc<dyn Clock>,
+    supervisor: Supervisor,
+    health: Health,
+    policy_feed: Feed,
+    policy_events: mpsc::Receiver<(FeedId, FeedEvent<GarbageCollectionPolicy>)>,
+    ground_events: mpsc::Receiver<(FeedId, FeedEvent<views::Object>)>,
+    observed: Observed,
+    deletions: Deletions,
+    reports: Reports,
+}
+
+/// Collects garbage until the supervisor stops; finishes what is in flight, then returns.
+pub async fn run(client: Client, foundation: Foundation) {
+    GarbageCollector::new(client, foundation).run().await;
+}
+
+/// What woke the loop.
+enum Wake {
+    Stop,
+    Time,
+    Policy(Box<FeedEvent<GarbageCollectionPolicy>>),
+    Ground,
+    Deleted(apply::Done),
+    Written(report::Written),
+}
+
+impl GarbageCollector {
+    fn new(client: Client, foundation: Foundation) -> Self {
+        let Foundation { clock, rails, supervisor, metrics, recorder, health } = foundation;
+        let (policy_sink, policy_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
+        let (ground_sink, ground_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
+        let shared = (&supervisor, &metrics);
+        let policy_feed = Feed::start(0, observe::policies(), &client, &policy_sink, shared);
+        let actuator = Actuator::new(client.clone(), rails.clone());
+        Self {
+            policy_feed,
+            policy_events,
+            ground_events,
+            observed: Observed::new(
+                client.clone(),
+                ground_sink,
+                rails,
+                (supervisor.clone(), metrics.clone()),
+            ),
+            deletions: Deletions::new(actuator, metrics.clone()),
+            reports: Reports::new(client, recorder, metrics),
+            clock,
+            supervisor,
+            health,
+        }
+    }
+
+    async fn run(mut self) {
+        let mut batch = Vec::with_capacity(FEED_BATCH_EVENTS);
+        loop {
+            self.health.tick();
+            let now = self.clock.now();
+            if self.check_readiness() {
+                self.deletions.launch(&mut self.observed, now);
+            }
+            self.reports.write_due(&self.observed, &self.deletions, now);
+            match self.wait(now, &mut batch).await {
+                Wake::Stop => break,
+                Wake::Time => {}
+                Wake::Policy(event) => self.take_policy_event(*event),
+                Wake::Ground => self.take_ground_events(&mut batch),
+                Wake::Deleted(done) => self.settle(&done),
+                Wake::Written(written) => self.reports.written(&mut self.observed, written, self.clock.now()),
+            }
+        }
+        self.finish().await;
+    }
+
+    async fn wait(&mut self, now: Timestamp, batch: &mut Vec<(FeedId, FeedEvent<views::Object>)>) -> Wake {
+        let pause = self.pause(now);
+        tokio::select! {
+            biased;
+            () = self.supervisor.stopping().cancelled() => Wake::Stop,
+            Some((_, event)) = self.policy_events.recv() => Wake::Policy(Box::new(event)),
+            Some(done) = self.deletions.next_done() => Wake::Deleted(done),
+            _ = self.ground_events.recv_many(batch, FEED_BATCH_EVENTS) => Wake::Ground,
+            Some(written) = self.reports.next_written() => Wake::Written(written),
+            () = tokio::time::sleep(pause) => Wake::Time,
+        }
+    }
+
+    /// How long there is nothing to do but to take in what comes.
+    fn pause(&self, now: Timestamp) -> Duration {
+        let next = [self.deletions.next_wake(), self.reports.next_wake()].into_iter().flatten().min();
+        let until =
+            next.map_or(SLEEP_MAX, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+        until.min(SLEEP_MAX)
+    }
+
+    /// Whether decisions may be made: the policies are up to date.
+    fn check_readiness(&self) -> bool {
+        let live = self.policy_feed.is_live() && self.observed.has_all_policies();
+        if live {
+            self.health.ready();
+        } else {
+            self.health.not_ready(self.observed.why_no_policies());
+        }
+        live
+    }
+
+    fn take_policy_event(&mut self, event: FeedEvent<GarbageCollectionPolicy>) {
+        let now = self.clock.now();
+        for key in self.observed.policy_event(event) {
+            match self.observed.policy(&key) {
+                None => {
+                    self.deletions.forget(&key);
+                    self.reports.forget(&key);
+                }
+                Some(tracked) => {
+                    self.deletions.admit(tracked, now);
+                    self.reports.admit(&key, tracked);
+                    self.look_at(&key, now);
+                }
+            }
+        }
+    }
+
+    fn take_ground_events(&mut self, batch: &mut Vec<(FeedId, FeedEvent<views::Object>)>) {
+        let now = self.clock.now();
+        for key in self.observed.ground_events(batch) {
+            self.look_at(&key, now);
+        }
+    }
+
+    fn settle(&mut self, done: &apply::Done) {
+        let now = self.clock.now();
+        let settled = self.deletions.settle(&mut self.observed, done, now);
+        self.reports.deletion(&done.policy, &done.due.name, settled, now);
+        self.look_at(&done.policy, now);
+    }
+
+    /// Something about a policy has changed: when it is to be woken, and what is to be said of it.
+    fn look_at(&mut self, key: &NamespacedName, now: Timestamp) {
+        self.deletions.arm(&self.observed, key, now);
+        self.reports.mark(key, now);
+    }
+
+    /// Waits for what is in flight, and says what became of it.
+    async fn finish(mut self) {
+        let finishing = async {
+            while let Some(done) = self.deletions.next_in_flight().await {
+                self.settle(&done);
+            }
+        };
+        if tokio::time::timeout(FINISH_TIMEOUT, finishing).await.is_err() {
+            tracing::warn!("deletions were still in flight at the end; they are settled by the next start");
+        }
+        let now = self.clock.now();
+        self.reports.write_all(&self.observed, &self.deletions, now);
+        if tokio::time::timeout(FINISH_TIMEOUT, self.reports.wait_all()).await.is_err() {
+            tracing::warn!("statuses were still being written at the end; the next start writes them");
+        }
+        tracing::info!("garbage collection has ended");
+    }
+}

@@ -1,0 +1,360 @@
+//! What the collector sees: the policies, and the grounds that they look at.
+//!
+//! A ground is one kind in one namespace, with one watch, shared by all policies on it. Starts a watch with the first
+//! policy, ends it with the last.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use api::{GarbageCollectionPolicy, GarbageCollectionPolicyStatus, Rail, Rails};
+use chassis::{
+    Feed, FeedEvent, FeedId, FeedState, FeedTarget, MetricName, Metrics, Parked, Representation, Resource,
+    Supervisor,
+};
+use gc::{Ground, Invalid, Policy};
+use kube::Client;
+use tokio::sync::mpsc;
+use units::{GroupVersionKind, NamespacedName, Uid};
+
+/// What the policies are watched as.
+pub(super) fn policies() -> FeedTarget {
+    let api_version = units::ApiVersion { group: api::GROUP.to_owned(), version: api::VERSION.to_owned() };
+    FeedTarget {
+        kind: GroupVersionKind { api_version, kind: "GarbageCollectionPolicy".to_owned() },
+        namespace: None,
+        representation: Representation::Full,
+    }
+}
+
+/// All that the collector sees.
+pub(super) struct Observed {
+    client: Client,
+    sink: mpsc::Sender<(FeedId, FeedEvent<views::Object>)>,
+    rails: Rails,
+    shared: (Supervisor, Metrics),
+    policies: BTreeMap<NamespacedName, Tracked>,
+    plots: BTreeMap<FeedId, Plot>,
+    ids: HashMap<FeedTarget, FeedId>,
+    last_id: FeedId,
+    /// The policies that the listing under way has shown; none when it is complete.
+    shown: Option<BTreeSet<NamespacedName>>,
+    why_no_policies: String,
+}
+
+/// A policy as it stands in the cluster.
+pub(super) struct Tracked {
+    pub(super) uid: Uid,
+    pub(super) generation: Option<i64>,
+    /// The policy, or why it cannot be acted on.
+    pub(super) spec: Result<Arc<Policy>, Unusable>,
+    /// The status as it stands in the cluster.
+    pub(super) status: GarbageCollectionPolicyStatus,
+    plot: Option<FeedId>,
+}
+
+/// Why a policy cannot be acted on.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    #[error(
+        "the policy cannot be understood: {0}; it may have been written for another version of Groundskeeper"
+    )]
+    Unreadable(String),
+    #[error("nothing is collected here: {0}")]
+    Protected(Rail),
+}
+
+/// A ground with its watch.
+pub(super) struct Plot {
+    pub(super) ground: Ground,
+    pub(super) state: PlotState,
+    target: FeedTarget,
+    feed: Feed,
+}
+
+/// How far a ground can be relied on.
+#[derive(Clone, Debug)]
+pub(super) enum PlotState {
+    /// It is being listed for the first time.
+    Listing,
+    /// It shows what is there.
+    Live(Arc<Resource>),
+    /// It cannot be watched.
+    Parked(Parked),
+}
+
+impl Observed {
+    pub(super) fn new(
+        client: Client,
+        sink: mpsc::Sender<(FeedId, FeedEvent<views::Object>)>,
+        rails: Rails,
+        shared: (Supervisor, Metrics),
+    ) -> Self {
+        Self {
+            client,
+            sink,
+            rails,
+            shared,
+            policies: BTreeMap::new(),
+            plots: BTreeMap::new(),
+            ids: HashMap::new(),
+            last_id: 0,
+            shown: Some(BTreeSet::new()),
+            why_no_policies: "the policies have not been listed yet".to_owned(),
+        }
+    }
+
+    /// Whether a listing of the policies has been completed, and none is under way.
+    pub(super) fn has_all_policies(&self) -> bool {
+        self.shown.is_none()
+    }
+
+    /// What stands in the way of seeing the policies.
+    pub(super) fn why_no_policies(&self) -> &str {
+        &self.why_no_policies
+    }
+
+    pub(super) fn policy(&self, key: &NamespacedName) -> Option<&Tracked> {
+        self.policies.get(key)
+    }
+
+    pub(super) fn policy_mut(&mut self, key: &NamespacedName) -> Option<&mut Tracked> {
+        self.policies.get_mut(key)
+    }
+
+    pub(super) fn policies(&self) -> impl Iterator<Item = (&NamespacedName, &Tracked)> {
+        self.policies.iter()
+    }
+
+    /// The ground that a policy looks at.
+    pub(super) fn plot_of(&self, key: &NamespacedName) -> Option<&Plot> {
+        self.plots.get(&self.policies.get(key)?.plot?)
+    }
+
+    /// The ground that a policy looks at, and which it is.
+    pub(super) fn plot_of_mut(&mut self, key: &NamespacedName) -> Option<(FeedId, &mut Plot)> {
+        let id = self.policies.get(key)?.plot?;
+        Some((id, self.plots.get_mut(&id)?))
+    }
+
+    pub(super) fn ground_mut(&mut self, id: FeedId) -> Option<&mut Ground> {
+        self.plots.get_mut(&id).map(|plot| &mut plot.ground)
+    }
+
+    /// Objects held in all grounds.
+    pub(super) fn tracked_objects(&self) -> usize {
+        self.plots.values().map(|plot| plot.ground.len()).sum()
+    }
+
+    /// Takes in what the watch of the policies shows; returns the policies that it concerns.
+    pub(super) fn policy_event(&mut self, event: FeedEvent<GarbageCollectionPolicy>) -> Vec<NamespacedName> {
+        match event {
+            FeedEvent::State(FeedState::Live(_)) => Vec::new(),
+            FeedEvent::State(FeedState::Parked(parked)) => {
+                let why = match &parked {
+                    Parked::KindNotFound(_) => {
+                        "the cluster does not know GarbageCollectionPolicy: install it with `groundskeeper crds | kubectl apply -f -`"
+                            .to_owned()
+                    }
+                    parked => format!("the policies cannot be watched: {parked}"),
+                };
+                if why != self.why_no_policies {
+                    tracing::warn!(reason = why, "nothing is collected");
+                    self.why_no_policies = why;
+                }
+                Vec::new()
+            }
+            FeedEvent::Listing => {
+                self.shown = Some(BTreeSet::new());
+                Vec::new()
+            }
+            FeedEvent::Listed => self.finish_policy_listing(),
+            FeedEvent::Deleted(policy) => {
+                let key = key(policy.metadata.namespace.as_deref(), policy.metadata.name.as_deref());
+                self.drop_policy(&key);
+                vec![key]
+            }
+            FeedEvent::Applied(policy) => vec![self.take_policy(policy)],
+            FeedEvent::Unreadable { meta, error } => vec![self.take_unreadable(&meta, error)],
+        }
+    }
+
+    /// Takes in what the watches of grounds show; returns the policies that it concerns.
+    pub(super) fn ground_events(
+        &mut self,
+        batch: &mut Vec<(FeedId, FeedEvent<views::Object>)>,
+    ) -> Vec<NamespacedName> {
+        let mut touched = BTreeSet::new();
+        for (id, event) in batch.drain(..) {
+            if let Some(plot) = self.plots.get_mut(&id) {
+                plot.take(event);
+                touched.insert(id);
+            }
+        }
+        touched
+            .iter()
+            .filter_map(|id| self.plots.get(id))
+            .flat_map(|plot| plot.ground.policies().cloned())
+            .collect()
+    }
+
+    fn finish_policy_listing(&mut self) -> Vec<NamespacedName> {
+        let shown = self.shown.take().unwrap_or_default();
+        let gone: Vec<_> = self.policies.keys().filter(|key| !shown.contains(*key)).cloned().collect();
+        gone.iter().for_each(|key| self.drop_policy(key));
+        tracing::info!(policies = self.policies.len(), "the policies have been listed");
+        gone
+    }
+
+    fn take_policy(&mut self, policy: GarbageCollectionPolicy) -> NamespacedName {
+        let key = key(policy.metadata.namespace.as_deref(), policy.metadata.name.as_deref());
+        let uid = Uid::from(policy.metadata.uid.as_deref().unwrap_or_default());
+        let known = self
+            .policies
+            .get(&key)
+            .filter(|known| known.uid == uid && known.spec_is_of(policy.metadata.generation));
+        let spec =
+            match known {
+                // Only the status has changed, as it does whenever we write it.
+                Some(known) => known.spec.clone(),
+                None => Policy::compile(&policy, &self.rails).map_err(Unusable::from).and_then(|policy| {
+                    match policy.rail {
+                        Some(rail) => Err(Unusable::Protected(rail)),
+                        None => Ok(Arc::new(policy)),
+                    }
+                }),
+            };
+        let status = policy.status.unwrap_or_default();
+        self.put_policy(
+            &key,
+            Tracked { uid, generation: policy.metadata.generation, spec, status, plot: None },
+        );
+        key
+    }
+
+    fn take_unreadable(&mut self, meta: &views::Meta, error: String) -> NamespacedName {
+        let key = key(meta.namespace.as_deref(), Some(&meta.name));
+        tracing::warn!(policy = %key, error, "a policy cannot be understood");
+        let uid = meta.uid.clone().unwrap_or_else(|| Uid::from(""));
+        let spec = Err(Unusable::Unreadable(error));
+        let status = self.policies.get(&key).map(|known| known.status.clone()).unwrap_or_default();
+        self.put_policy(&key, Tracked { uid, generation: None, spec, status, plot: None });
+        key
+    }
+
+    /// Puts a policy in place of what was known of it, and moves it to the ground that it looks at.
+    fn put_policy(&mut self, key: &NamespacedName, mut tracked: Tracked) {
+        if let Some(shown) = &mut self.shown {
+            shown.insert(key.clone());
+        }
+        let before = self.policies.get(key).and_then(|known| known.plot);
+        let unchanged = match (self.policies.get(key).map(|known| &known.spec), &tracked.spec) {
+            (Some(Ok(before)), Ok(after)) => Arc::ptr_eq(before, after),
+            _ => false,
+        };
+        if unchanged {
+            tracked.plot = before;
+        } else {
+            tracked.plot = tracked.spec.as_ref().ok().map(|policy| self.settle_on_plot(policy));
+            if let Some(left) = before.filter(|left| Some(*left) != tracked.plot) {
+                self.leave_plot(left, key);
+            }
+        }
+        self.policies.insert(key.clone(), tracked);
+    }
+
+    fn drop_policy(&mut self, key: &NamespacedName) {
+        if let Some(plot) = self.policies.remove(key).and_then(|tracked| tracked.plot) {
+            self.leave_plot(plot, key);
+        }
+    }
+
+    fn settle_on_plot(&mut self, policy: &Arc<Policy>) -> FeedId {
+        let target = FeedTarget {
+            kind: policy.target.clone(),
+            namespace: Some(policy.key.namespace.clone()),
+            representation: Representation::Metadata,
+        };
+        let id = match self.ids.get(&target) {
+            Some(id) => *id,
+            None => self.open_plot(target),
+        };
+        if let Some(plot) = self.plots.get_mut(&id) {
+            plot.ground.admit(Arc::clone(policy));
+        }
+        id
+    }
+
+    fn open_plot(&mut self, target: FeedTarget) -> FeedId {
+        self.last_id += 1;
+        let id = self.last_id;
+        tracing::info!(kind = %target.kind, namespace = target.namespace, "watching");
+        let feed =
+            Feed::start(id, target.clone(), &self.client, &self.sink, (&self.shared.0, &self.shared.1));
+        self.ids.insert(target.clone(), id);
+        self.plots.insert(id, Plot { ground: Ground::default(), state: PlotState::Listing, target, feed });
+        id
+    }
+
+    fn leave_plot(&mut self, id: FeedId, policy: &NamespacedName) {
+        let Some(plot) = self.plots.get_mut(&id) else { return };
+        plot.ground.dismiss(policy);
+        if plot.ground.is_idle() {
+            tracing::info!(kind = %plot.target.kind, namespace = plot.target.namespace, "no longer watching");
+            self.ids.remove(&plot.target);
+            self.plots.remove(&id);
+        }
+    }
+
+    /// Writes numbers that belong to no policy.
+    pub(super) fn measure(&self) {
+        let tracked = i64::try_from(self.tracked_objects()).unwrap_or(i64::MAX);
+        self.shared.1.set(MetricName::GcTrackedObjects, &[], tracked);
+    }
+}
+
+impl Tracked {
+    fn spec_is_of(&self, generation: Option<i64>) -> bool {
+        generation.is_some() && self.generation == generation
+    }
+}
+
+impl Plot {
+    /// The resource, if what the ground shows can be relied on now.
+    pub(super) fn reliable(&self) -> Option<&Arc<Resource>> {
+        match &self.state {
+            PlotState::Live(resource) if self.feed.is_live() => Some(resource),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, event: FeedEvent<views::Object>) {
+        match event {
+            FeedEvent::Listing => self.ground.begin_listing(),
+            FeedEvent::Listed => self.ground.finish_listing(),
+            FeedEvent::Applied(object) => self.ground.apply(object.metadata.into()),
+            FeedEvent::Deleted(object) => {
+                if let Some(uid) = &object.metadata.uid {
+                    self.ground.remove(&object.metadata.name, uid);
+                }
+            }
+            FeedEvent::Unreadable { meta, error } => {
+                // Metadata that cannot be understood cannot be judged: whatever was known of the object is forgotten.
+                tracing::warn!(kind = %self.target.kind, namespace = self.target.namespace, name = %meta.name, error, "an object cannot be understood; it is left alone");
+                if let Some(uid) = &meta.uid {
+                    self.ground.remove(&meta.name, uid);
+                }
+            }
+            FeedEvent::State(FeedState::Live(resource)) => self.state = PlotState::Live(resource),
+            FeedEvent::State(FeedState::Parked(parked)) => {
+                tracing::warn!(kind = %self.target.kind, namespace = self.target.namespace, reason = %parked, "cannot watch");
+                self.state = PlotState::Parked(parked);
+            }
+        }
+    }
+}
+
+fn key(namespace: Option<&str>, name: Option<&str>) -> NamespacedName {
+    NamespacedName::new(namespace.unwrap_or_default(), name.unwrap_or_default())
+}

@@ -1,0 +1,51 @@
+//! A real Kubernetes control plane for tests and demos, without Docker.
+//!
+//! etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok run as plain processes on loopback. Their
+//! programs are built from Go modules, once for each user and version, and kept in the user's cache directory. What a
+//! test sees is the real thing: admission, RBAC, priority and fairness, garbage collection, the scheduler. What is
+//! played is the nodes: kwok makes them ready, runs pods at once, and completes the pods of jobs.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use k8s_openapi::api::core::v1::ConfigMap;
+//! use testbed::{ControlPlane, Options};
+//!
+//! let cluster = ControlPlane::start(Options::new()).await?;
+//! let namespace = cluster.namespace("reports").await?;
+//!
+//! let somebody = cluster.user("somebody", &["readers"])?;
+//! let maps = kube::Api::<ConfigMap>::namespaced(somebody.client()?, &namespace);
+//! assert!(maps.get("report").await.is_err(), "RBAC knows no such reader");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! No process survives its test run, however that ends; see [`ControlPlane::spawn`] to have the program under test
+//! guarded as well.
+//!
+//! It does not know what is tested with it. There is no kubelet, no container, no cluster DNS and no service network:
+//! a webhook is registered by `clientConfig.url` with a loopback address. Unix only.
+
+#![forbid(unsafe_code)]
+
+mod authority;
+mod binaries;
+mod clock;
+mod control_plane;
+mod guard;
+mod identity;
+mod kubeconfig;
+mod limits;
+mod options;
+mod ports;
+mod process;
+mod ready;
+mod servers;
+mod shared;
+
+pub use binaries::{Binaries, BinariesError, Family, GIVEN_BY, Progress, Provision, Tool};
+pub use control_plane::{ClusterError, ControlPlane, StartError};
+pub use identity::Identity;
+pub use options::Options;
+pub use process::ManagedProcess;
+pub use shared::Shared;

@@ -1,0 +1,106 @@
+//! The load: ConfigMaps, created and deleted by a bare client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use kube::Client;
+use serde_json::json;
+use testbed::ControlPlane;
+
+use super::watcher::Stopwatch;
+
+/// Creations in flight: as many as the server takes gladly.
+const CREATIONS_IN_FLIGHT: usize = 32;
+
+/// A namespace to put load into.
+pub(super) struct Load {
+    client: Client,
+    namespace: Arc<str>,
+}
+
+impl Load {
+    pub(super) async fn new(cluster: &ControlPlane, purpose: &str) -> Result<Self> {
+        let namespace = cluster.namespace(purpose).await?.into();
+        Ok(Self { client: cluster.admin().client()?, namespace })
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// A policy on this namespace's ConfigMaps, with the limit lifted.
+    pub(super) async fn policy(&self, ttl_seconds: i64) -> Result<()> {
+        let policy = json!({
+            "apiVersion": "groundskeeper.dev/v1alpha1",
+            "kind": "GarbageCollectionPolicy",
+            "metadata": {"name": "bench"},
+            "spec": {
+                "targetResource": {"apiVersion": "v1", "kind": "ConfigMap", "labelSelector": {"matchLabels": {"bench": "yes"}}},
+                "ttl": {"secondsAfterCreation": ttl_seconds},
+                "behavior": {"maxDeletionsPerSecond": 10_000},
+            },
+        });
+        let path = format!(
+            "/apis/groundskeeper.dev/v1alpha1/namespaces/{}/garbagecollectionpolicies",
+            self.namespace
+        );
+        post(&self.client, &path, &policy).await
+    }
+
+    /// Creates so many as fast as the server takes them; returns how many per second that was.
+    pub(super) async fn create(&self, prefix: &str, count: usize, bytes: usize) -> Result<f64> {
+        let clock = Stopwatch::start();
+        stream::iter(0..count)
+            .map(|number| self.create_one(prefix, number, bytes))
+            .buffer_unordered(CREATIONS_IN_FLIGHT)
+            .try_collect::<()>()
+            .await?;
+        Ok(count as f64 / clock.seconds())
+    }
+
+    /// Creates so many, evenly, at so many per second.
+    pub(super) async fn create_steadily(&self, prefix: &str, count: usize, per_second: u32) -> Result<()> {
+        let mut tick = tokio::time::interval(Duration::from_secs(1) / per_second);
+        for number in 0..count {
+            tick.tick().await;
+            self.create_one(prefix, number, 200).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what was created, with so many in flight; returns how many per second that was.
+    pub(super) async fn delete_all(&self, prefix: &str, count: usize, in_flight: usize) -> Result<f64> {
+        let clock = Stopwatch::start();
+        stream::iter(0..count)
+            .map(|number| self.delete_one(prefix, number))
+            .buffer_unordered(in_flight)
+            .try_collect::<()>()
+            .await?;
+        Ok(count as f64 / clock.seconds())
+    }
+
+    async fn create_one(&self, prefix: &str, number: usize, bytes: usize) -> Result<()> {
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": format!("{prefix}-{number:06}"), "labels": {"bench": "yes"}},
+            "data": {"payload": "x".repeat(bytes)},
+        });
+        post(&self.client, &format!("/api/v1/namespaces/{}/configmaps", self.namespace), &object).await
+    }
+
+    async fn delete_one(&self, prefix: &str, number: usize) -> Result<()> {
+        let path = format!("/api/v1/namespaces/{}/configmaps/{prefix}-{number:06}", self.namespace);
+        let request = http::Request::delete(path).body(Vec::new())?;
+        self.client.request_text(request).await.map(drop).context("deleting")
+    }
+}
+
+async fn post(client: &Client, path: &str, object: &serde_json::Value) -> Result<()> {
+    let request = http::Request::post(path)
+        .header("content-type", "application/json")
+        .body(serde_json::to_vec(object)?)?;
+    client.request_text(request).await.map(drop).with_context(|| format!("creating at {path}"))
+}

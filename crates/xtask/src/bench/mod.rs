@@ -1,0 +1,189 @@
+//! `cargo xtask bench`: what the garbage collector does to a real control plane, in numbers.
+//!
+//! Every number stands beside what a bare client reaches in the same run, for machines differ and are shared. Prints a
+//! table in Markdown; what is worth keeping goes to `docs/performance.md` by hand. Nothing here is a test: no number
+//! makes it fail.
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "measurements are rounded anyway"
+)]
+#![allow(clippy::indexing_slicing, reason = "indexing JSON gives null where there is nothing")]
+
+mod load;
+mod operator;
+mod watcher;
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use testbed::{ControlPlane, Options};
+
+use load::Load;
+use operator::Operator;
+use watcher::{Lateness, Watcher};
+
+/// What `bench` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Objects in the runs of throughput.
+    #[arg(long, default_value_t = 6_000)]
+    objects: usize,
+
+    /// Objects that are tracked while memory is measured.
+    #[arg(long, default_value_t = 50_000)]
+    tracked: usize,
+}
+
+/// Seconds that objects of the lateness runs live.
+const TTL_SECONDS: i64 = 15;
+
+/// How long any run may take.
+const RUN_TIMEOUT: Duration = Duration::from_mins(5);
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if cfg!(debug_assertions) {
+        return in_release(args);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Numbers of an unoptimised build say nothing: runs itself again, optimised.
+fn in_release(args: &Args) -> Result<ExitCode> {
+    println!("building optimised (minutes, the first time)…");
+    let status = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--release", "--package", "xtask", "--", "bench"])
+        .args(["--objects", &args.objects.to_string(), "--tracked", &args.tracked.to_string()])
+        .status()
+        .context("running cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn measure(args: &Args) -> Result<()> {
+    let binary = operator::build()?;
+    println!("starting etcd and kube-apiserver…");
+    let cluster = ControlPlane::start(Options::api_server_only()).await?;
+    operator::install(&cluster, &binary).await?;
+    let bench = Bench { cluster, binary };
+
+    println!("\n| what | measured | goal |\n|---|---|---|");
+    bench.throughput(args.objects).await?;
+    bench.lateness_of_a_stream().await?;
+    bench.lateness_of_a_burst().await?;
+    bench.first_deletion().await?;
+    bench.memory(args.tracked).await?;
+    drop(bench.cluster.stop().await);
+    Ok(())
+}
+
+struct Bench {
+    cluster: ControlPlane,
+    binary: std::path::PathBuf,
+}
+
+impl Bench {
+    /// Deletes per second: a bare client with so many in flight, and the operator with its limit lifted.
+    async fn throughput(&self, objects: usize) -> Result<()> {
+        let mut bare = Vec::new();
+        for in_flight in [1, 32, 64, 32] {
+            let load = Load::new(&self.cluster, "bare").await?;
+            // One at a time is slow: fewer objects tell as much.
+            let objects = if in_flight == 1 { objects / 4 } else { objects };
+            load.create("a", objects, 200).await?;
+            let rate = load.delete_all("a", objects, in_flight).await?;
+            row(&format!("bare client, {in_flight} in flight"), &format!("{rate:.0} deletes/s"), "baseline");
+            if in_flight == 32 {
+                bare.push(rate);
+            }
+        }
+        let baseline = bare.iter().sum::<f64>() / bare.len() as f64;
+
+        let mut ours = Vec::new();
+        for _ in 0..2 {
+            let load = Load::new(&self.cluster, "ours").await?;
+            load.create("a", objects, 200).await?;
+            let operator = Operator::start(&self.cluster, &self.binary).await?;
+            load.policy(1).await?;
+            let rate = operator.deletion_rate(objects, RUN_TIMEOUT).await?;
+            row("groundskeeper, limit lifted", &format!("{rate:.0} deletes/s"), "");
+            ours.push(rate);
+        }
+        let ours = ours.iter().sum::<f64>() / ours.len() as f64;
+        row("ratio to the bare client with 32 in flight", &format!("{:.2}", ours / baseline), "≥ 0.8");
+        Ok(())
+    }
+
+    /// 100 objects are created in every second, so 100 fall due in every second, at its start.
+    async fn lateness_of_a_stream(&self) -> Result<()> {
+        let load = Load::new(&self.cluster, "stream").await?;
+        let _operator = Operator::start(&self.cluster, &self.binary).await?;
+        load.policy(TTL_SECONDS).await?;
+        let watcher = Watcher::start(&self.cluster, load.namespace(), TTL_SECONDS).await?;
+        let count = 2_000;
+        load.create_steadily("a", count, 100).await?;
+        let lateness = watcher.finish(count, RUN_TIMEOUT).await?;
+        late("100 per second", &lateness, "p50 < 20 ms, p99 < 100 ms");
+        Ok(())
+    }
+
+    async fn lateness_of_a_burst(&self) -> Result<()> {
+        let load = Load::new(&self.cluster, "burst").await?;
+        let _operator = Operator::start(&self.cluster, &self.binary).await?;
+        load.policy(TTL_SECONDS).await?;
+        let watcher = Watcher::start(&self.cluster, load.namespace(), TTL_SECONDS).await?;
+        let count = 3_000;
+        let rate = load.create("a", count, 200).await?;
+        let lateness = watcher.finish(count, RUN_TIMEOUT).await?;
+        late(&format!("{count} created at {rate:.0}/s"), &lateness, "p99 < 1 s");
+        Ok(())
+    }
+
+    /// From the start of the process to the first deletion that the server shows.
+    async fn first_deletion(&self) -> Result<()> {
+        let load = Load::new(&self.cluster, "start").await?;
+        load.create("a", 1, 200).await?;
+        load.policy(1).await?;
+        let watcher = Watcher::start(&self.cluster, load.namespace(), 1).await?;
+        // Long enough for the object to have fallen due.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let clock = watcher::Stopwatch::start();
+        let _operator = Operator::spawn(&self.cluster, &self.binary)?;
+        drop(watcher.finish(1, RUN_TIMEOUT).await?);
+        row("start to first deletion that is due", &format!("{:.2} s", clock.seconds()), "< 3 s");
+        Ok(())
+    }
+
+    async fn memory(&self, objects: usize) -> Result<()> {
+        let load = Load::new(&self.cluster, "memory").await?;
+        load.create("a", objects, 1_000).await?;
+        let operator = Operator::start(&self.cluster, &self.binary).await?;
+        let empty = operator.resident_bytes()?;
+        load.policy(86_400).await?;
+        operator.tracks(objects, RUN_TIMEOUT).await?;
+        let full = operator.resident_bytes()?;
+        ensure!(full > empty, "memory did not grow: {empty} to {full}");
+        let each = (full - empty) / u64::try_from(objects)?;
+        let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1024.0 / 1024.0);
+        row(
+            &format!("resident memory for {objects} ConfigMaps of 1 KB"),
+            &format!("{each} bytes each ({} empty, {} full)", mib(empty), mib(full)),
+            "≤ 1 KB each",
+        );
+        Ok(())
+    }
+}
+
+fn row(what: &str, measured: &str, goal: &str) {
+    println!("| {what} | {measured} | {goal} |");
+}
+
+fn late(what: &str, lateness: &Lateness, goal: &str) {
+    let ms = |share: f64| format!("{:.0}", lateness.percentile(share) * 1_000.0);
+    let measured = format!("p50 {} ms, p99 {} ms, most {} ms", ms(0.5), ms(0.99), ms(1.0));
+    row(&format!("lateness seen by another client's watch, {what}"), &measured, goal);
+}

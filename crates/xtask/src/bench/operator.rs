@@ -1,0 +1,177 @@
+//! The operator under measurement: optimised, a process of its own, with the rights of the generated RBAC.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+use testbed::{ControlPlane, ManagedProcess};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::watcher::Stopwatch;
+
+const USER: &str = "system:serviceaccount:groundskeeper-system:groundskeeper";
+const GROUPS: [&str; 2] = ["system:serviceaccounts", "system:serviceaccounts:groundskeeper-system"];
+
+/// The control plane of a bench has no controller manager to fill the aggregated role: it is bound as it is.
+const BINDING: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: bench}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: groundskeeper-collect-custom}
+subjects: [{kind: ServiceAccount, name: groundskeeper, namespace: groundskeeper-system}]
+";
+
+/// Builds the operator, optimised.
+pub(super) fn build() -> Result<PathBuf> {
+    println!("building the operator…");
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--package", "groundskeeper", "--message-format=json"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("running cargo")?;
+    ensure!(output.status.success(), "the operator does not build");
+    let path = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|message| {
+            message["executable"].as_str().filter(|path| path.contains("groundskeeper")).map(PathBuf::from)
+        });
+    path.context("cargo did not say where the operator is")
+}
+
+/// Installs CRDs and RBAC.
+pub(super) async fn install(cluster: &ControlPlane, binary: &Path) -> Result<()> {
+    for args in [vec!["crds"], vec!["rbac", "--collect", "configmaps"]] {
+        let manifests = Command::new(binary).args(&args).output().context("running the operator")?;
+        ensure!(manifests.status.success(), "{args:?}: {}", String::from_utf8_lossy(&manifests.stderr));
+        kubectl(cluster, &["apply", "--filename=-"], &manifests.stdout)?;
+    }
+    kubectl(cluster, &["apply", "--filename=-"], BINDING.as_bytes())?;
+    kubectl(cluster, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], b"")
+}
+
+fn kubectl(cluster: &ControlPlane, args: &[&str], input: &[u8]) -> Result<()> {
+    let mut child = Command::new(cluster.kubectl())
+        .arg("--kubeconfig")
+        .arg(cluster.admin().kubeconfig())
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("running kubectl")?;
+    child.stdin.take().context("no standard input")?.write_all(input)?;
+    ensure!(child.wait()?.success(), "kubectl {args:?} failed");
+    Ok(())
+}
+
+/// A running operator; it ends with this.
+pub(super) struct Operator {
+    process: ManagedProcess,
+    /// Where it listens, once it has said so.
+    addresses: Mutex<HashMap<String, String>>,
+}
+
+impl Operator {
+    /// Starts it, and waits until it is ready.
+    pub(super) async fn start(cluster: &ControlPlane, binary: &Path) -> Result<Self> {
+        let operator = Self::spawn(cluster, binary)?;
+        let clock = Stopwatch::start();
+        while !operator.get("health", "/readyz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+        {
+            ensure!(
+                clock.seconds() < 60.0,
+                "the operator does not become ready:\n{}",
+                operator.process.log()?
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(operator)
+    }
+
+    pub(super) fn spawn(cluster: &ControlPlane, binary: &Path) -> Result<Self> {
+        let identity = cluster.user(USER, &GROUPS)?;
+        let name = format!("groundskeeper-{}", cluster.directory().join("logs").read_dir()?.count());
+        let mut command = Command::new(binary);
+        command.arg("run").arg("--kubeconfig").arg(identity.kubeconfig());
+        command.args(["--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"]);
+        Ok(Self { process: cluster.spawn(command, &name)?, addresses: Mutex::default() })
+    }
+
+    /// Deletions per second, from the first to the last of so many.
+    pub(super) async fn deletion_rate(&self, objects: usize, timeout: Duration) -> Result<f64> {
+        let clock = Stopwatch::start();
+        let mut first = None;
+        loop {
+            ensure!(clock.seconds() < timeout.as_secs_f64(), "the deletions did not end in time");
+            let (done, at) =
+                (self.metric("groundskeeper_gc_deletion_lateness_seconds_count").await?, clock.seconds());
+            if done > 0.0 && first.is_none() {
+                first = Some((done, at));
+            }
+            if let (Some((before, since)), true) = (first, done >= objects as f64) {
+                return Ok((done - before) / (at - since));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until so many objects are tracked.
+    pub(super) async fn tracks(&self, objects: usize, timeout: Duration) -> Result<()> {
+        let clock = Stopwatch::start();
+        while self.metric("groundskeeper_gc_tracked_objects").await? < objects as f64 {
+            ensure!(clock.seconds() < timeout.as_secs_f64(), "the objects are not tracked in time");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    pub(super) fn resident_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kilobytes * 1024)
+    }
+
+    async fn metric(&self, name: &str) -> Result<f64> {
+        let text = self.get("metrics", "/metrics").await?;
+        let line = text
+            .lines()
+            .find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+        Ok(line.and_then(|line| line.rsplit(' ').next()).map(str::parse).transpose()?.unwrap_or(0.0))
+    }
+
+    async fn get(&self, purpose: &str, path: &str) -> Result<String> {
+        let address = self.address(purpose)?;
+        let mut stream = TcpStream::connect(address).await?;
+        stream
+            .write_all(
+                format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes(),
+            )
+            .await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    fn address(&self, purpose: &str) -> Result<String> {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = addresses.get(purpose) {
+            return Ok(address.clone());
+        }
+        let log = self.process.log()?;
+        let address = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|line| line["message"] == "listening" && line["purpose"] == purpose)
+            .and_then(|line| line["address"].as_str().map(str::to_owned));
+        let Some(address) = address else { bail!("it does not listen yet") };
+        addresses.insert(purpose.to_owned(), address.clone());
+        Ok(address)
+    }
+}

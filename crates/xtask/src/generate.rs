@@ -1,0 +1,72 @@
+//! The files of the repository that are made from code, and how they are written.
+//!
+//! An entry is a path and a function that returns what should stand there. The function reads nothing but the code:
+//! the same commit gives the same bytes. `cargo xtask tidy` compares; only this module writes.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::repo::Repo;
+
+/// A file made from code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Generated {
+    /// From the root of the repository.
+    pub(crate) path: &'static str,
+    pub(crate) content: fn() -> Result<String>,
+}
+
+/// All of them, one line each.
+pub(crate) const ALL: &[Generated] = &[];
+
+pub(crate) fn run(repo: &Repo) -> Result<ExitCode> {
+    for path in write(repo.root(), ALL)? {
+        println!("wrote {path}");
+    }
+    println!("generate: {} files are up to date", ALL.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes those files that differ and returns their paths. A file that is right keeps its modification time.
+fn write(root: &Path, entries: &[Generated]) -> Result<Vec<&'static str>> {
+    let mut written = Vec::new();
+    for entry in entries {
+        let content = entry.fresh()?;
+        let path = root.join(entry.path);
+        if fs::read_to_string(&path).is_ok_and(|present| present == content) {
+            continue;
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("making the folder of {}", entry.path))?;
+        }
+        fs::write(&path, content).with_context(|| format!("writing {}", entry.path))?;
+        written.push(entry.path);
+    }
+    Ok(written)
+}
+
+impl Generated {
+    /// What should stand in the file.
+    pub(crate) fn fresh(&self) -> Result<String> {
+        (self.content)().with_context(|| format!("generating {}", self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: Generated = Generated { path: "deploy/deep/one.yaml", content: || Ok("kind: One\n".into()) };
+
+    #[test]
+    fn a_file_is_written_once_and_then_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+
+        assert_eq!(write(root.path(), &[ENTRY]).unwrap(), [ENTRY.path]);
+        assert_eq!(fs::read_to_string(root.path().join(ENTRY.path)).unwrap(), "kind: One\n");
+        assert!(write(root.path(), &[ENTRY]).unwrap().is_empty());
+    }
+}
