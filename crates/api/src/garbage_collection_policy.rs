@@ -204,7 +204,7 @@ pub struct Behavior {
     /// Whether the policy only reports what it would delete, and writes nothing to the objects. Default: false.
     pub dry_run: bool,
     /// The most that the policy deletes in a second: 1 to 10,000. Default: 10.
-    #[schemars(range(min = 1, max = DELETIONS_PER_SECOND_MAX))]
+    #[schemars(range(min = 1, max = DELETIONS_PER_SECOND_MAX), extend("format" = "int32"))]
     pub max_deletions_per_second: u32,
     /// What becomes of objects that the deleted one owns, as in `kubectl delete --cascade`: Background deletes them
     /// afterwards, Foreground before, Orphan leaves them. Default: Background.

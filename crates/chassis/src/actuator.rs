@@ -149,7 +149,7 @@ impl Actuator {
     }
 
     /// Deletes one object: one request, with UID and version as preconditions.
-    pub async fn delete(&self, warrant: Warrant, manner: Manner) -> Deletion {
+    pub async fn carry_out(&self, warrant: Warrant, manner: Manner) -> Deletion {
         let request = match request(&warrant.target, manner) {
             Ok(request) => request,
             Err(error) => return Deletion::Failed(error),

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use api::{DEFAULT_NAMESPACE, Rails};
 use chassis::{
-    ClientOptions, Endpoint, Exit, Health, LogFormat, MetricName, Metrics, Supervisor, connect, init_logs, recorder, serve,
+    ClientOptions, Endpoint, Exit, Health, LogFormat, MetricName, Metrics, Supervisor, connect, init_logs,
+    recorder, serve,
 };
 use clap::ValueEnum;
 use control::SystemClock;
@@ -62,7 +63,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Format::Text => LogFormat::Text,
     };
     init_logs(format, &args.log_level).map_err(anyhow::Error::msg)?;
-    let client = connect(&ClientOptions { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() }).await?;
+    let client =
+        connect(&ClientOptions { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() })
+            .await?;
     let supervisor = Supervisor::default();
     let metrics = Metrics::default();
     let clock = Arc::new(SystemClock);
@@ -82,15 +85,23 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if exit == Exit::Clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn listen(args: &Args, supervisor: &Supervisor, metrics: &Metrics, health: &Health) -> anyhow::Result<()> {
+async fn listen(
+    args: &Args,
+    supervisor: &Supervisor,
+    metrics: &Metrics,
+    health: &Health,
+) -> anyhow::Result<()> {
     let bind = async |flag: &str, address: SocketAddr| {
-        let advice = format!("cannot listen on {address}: name another address with {flag}, or a free port with :0");
+        let advice =
+            format!("cannot listen on {address}: name another address with {flag}, or a free port with :0");
         Endpoint::bind(address).await.context(advice)
     };
-    let same = args.health_probe_bind_address == args.metrics_bind_address && args.metrics_bind_address.port() != 0;
+    let same =
+        args.health_probe_bind_address == args.metrics_bind_address && args.metrics_bind_address.port() != 0;
     let mut listeners = vec![("metrics", bind("--metrics-bind-address", args.metrics_bind_address).await?)];
     if !same {
-        listeners.push(("health", bind("--health-probe-bind-address", args.health_probe_bind_address).await?));
+        listeners
+            .push(("health", bind("--health-probe-bind-address", args.health_probe_bind_address).await?));
     }
     for (purpose, endpoint) in listeners {
         tracing::info!(purpose, address = %endpoint.address(), "listening");

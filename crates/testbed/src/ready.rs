@@ -58,7 +58,7 @@ pub(crate) async fn wait(
 /// test run's, whose port this may have become.
 pub(crate) async fn etcd(port: u16, name: &str) -> Result<(), String> {
     http(port, "GET /health", "").await?;
-    let members = http(port, "POST /v3/cluster/member_list", "{}").await?;
+    let members = http(port, "POST /v3/cluster/member/list", "{}").await?;
     if members.contains(&format!("\"name\":\"{name}\"")) {
         Ok(())
     } else {

@@ -3,11 +3,14 @@
 //! An entry is a path and a function that returns what should stand there. The function reads nothing but the code:
 //! the same commit gives the same bytes. `cargo xtask tidy` compares; only this module writes.
 
+mod reference;
+
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use groundskeeper::manifests::{self, RbacOptions};
 
 use crate::repo::Repo;
 
@@ -20,7 +23,15 @@ pub(crate) struct Generated {
 }
 
 /// All of them, one line each.
-pub(crate) const ALL: &[Generated] = &[];
+pub(crate) const ALL: &[Generated] = &[
+    Generated { path: "deploy/crds.yaml", content: manifests::crds_yaml },
+    Generated { path: "deploy/rbac.yaml", content: || manifests::rbac_yaml(&RbacOptions::default()) },
+    Generated {
+        path: "docs/reference/garbagecollectionpolicy.md",
+        content: reference::garbage_collection_policy,
+    },
+    Generated { path: "docs/reference/metrics.md", content: || Ok(reference::metrics()) },
+];
 
 pub(crate) fn run(repo: &Repo) -> Result<ExitCode> {
     for path in write(repo.root(), ALL)? {

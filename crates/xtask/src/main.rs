@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool: its output is its work")]
 
 mod bench;
+mod demo;
 mod generate;
 mod repo;
 mod tidy;
@@ -26,6 +27,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows what Groundskeeper does, on a real control plane that this builds and starts by itself.
+    Demo(demo::Args),
     /// Fails where the repository breaks one of its own rules; lists the largest functions and files.
     Tidy,
     /// Writes every generated file anew.
@@ -36,6 +39,7 @@ enum Command {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
         Command::Tidy => tidy::run(&Repo::open()?),
         Command::Generate => generate::run(&Repo::open()?),
         Command::Bench(args) => bench::run(&args),

@@ -194,7 +194,7 @@ impl Deletions {
         };
         match self.actuator.prove(target, slot) {
             Ok(warrant) => {
-                let call = delete(self.actuator.clone(), warrant, manner(&policy));
+                let call = carry_out(self.actuator.clone(), warrant, manner(&policy));
                 let (policy, plot) = (key.clone(), plot_id);
                 self.in_flight.spawn(async move {
                     let (deletion, took) = call.await;
@@ -299,13 +299,13 @@ impl Deletions {
 
 /// Deletes, and says how long it took.
 #[allow(clippy::disallowed_methods, reason = "measures a duration; no decision rests on it")]
-async fn delete(
+async fn carry_out(
     actuator: Actuator,
     warrant: chassis::actuator::Warrant,
     manner: Manner,
 ) -> (Deletion, Duration) {
     let started = tokio::time::Instant::now();
-    let deletion = actuator.delete(warrant, manner).await;
+    let deletion = actuator.carry_out(warrant, manner).await;
     (deletion, started.elapsed())
 }
 

@@ -320,6 +320,15 @@ impl Tracked {
     }
 }
 
+impl PlotState {
+    fn of(resource: Arc<Resource>) -> Self {
+        if resource.verbs.iter().any(|verb| verb == "delete") {
+            return Self::Live(resource);
+        }
+        Self::Parked(Parked::KindNotCollectable { kind: resource.kind.clone(), verb: "delete" })
+    }
+}
+
 impl Plot {
     /// The resource, if what the ground shows can be relied on now.
     pub(super) fn reliable(&self) -> Option<&Arc<Resource>> {
@@ -346,7 +355,7 @@ impl Plot {
                     self.ground.remove(&meta.name, uid);
                 }
             }
-            FeedEvent::State(FeedState::Live(resource)) => self.state = PlotState::Live(resource),
+            FeedEvent::State(FeedState::Live(resource)) => self.state = PlotState::of(resource),
             FeedEvent::State(FeedState::Parked(parked)) => {
                 tracing::warn!(kind = %self.target.kind, namespace = self.target.namespace, reason = %parked, "cannot watch");
                 self.state = PlotState::Parked(parked);

@@ -68,7 +68,7 @@ async fn measure(args: &Args) -> Result<()> {
     let binary = operator::build()?;
     println!("starting etcd and kube-apiserver…");
     let cluster = ControlPlane::start(Options::api_server_only()).await?;
-    operator::install(&cluster, &binary).await?;
+    operator::install(&cluster, &binary)?;
     let bench = Bench { cluster, binary };
 
     println!("\n| what | measured | goal |\n|---|---|---|");
@@ -95,8 +95,11 @@ impl Bench {
             // One at a time is slow: fewer objects tell as much.
             let objects = if in_flight == 1 { objects / 4 } else { objects };
             load.create("a", objects, 200).await?;
+            let before = self.server_cpu()?;
             let rate = load.delete_all("a", objects, in_flight).await?;
-            row(&format!("bare client, {in_flight} in flight"), &format!("{rate:.0} deletes/s"), "baseline");
+            let server = per_object(self.server_cpu()? - before, objects);
+            let measured = format!("{rate:.0} deletes/s ({server} of the servers' CPU each)");
+            row(&format!("bare client, {in_flight} in flight"), &measured, "baseline");
             if in_flight == 32 {
                 bare.push(rate);
             }
@@ -108,9 +111,14 @@ impl Bench {
             let load = Load::new(&self.cluster, "ours").await?;
             load.create("a", objects, 200).await?;
             let operator = Operator::start(&self.cluster, &self.binary).await?;
+            let before = (self.server_cpu()?, operator.cpu()?);
             load.policy(1).await?;
             let rate = operator.deletion_rate(objects, RUN_TIMEOUT).await?;
-            row("groundskeeper, limit lifted", &format!("{rate:.0} deletes/s"), "");
+            let server = per_object(self.server_cpu()? - before.0, objects);
+            let own = per_object(operator.cpu()? - before.1, objects);
+            let measured =
+                format!("{rate:.0} deletes/s ({server} of the servers' CPU and {own} of ours each)");
+            row("groundskeeper, limit lifted", &measured, "");
             ours.push(rate);
         }
         let ours = ours.iter().sum::<f64>() / ours.len() as f64;
@@ -118,28 +126,43 @@ impl Bench {
         Ok(())
     }
 
-    /// 100 objects are created in every second, so 100 fall due in every second, at its start.
+    /// Seconds of CPU that etcd and the API server have used so far.
+    fn server_cpu(&self) -> Result<f64> {
+        self.cluster.processes().iter().map(|(_, pid)| operator::cpu_of(*pid)).sum()
+    }
+
+    /// 100 objects are created in every second, so 100 fall due in every second, all at its start.
     async fn lateness_of_a_stream(&self) -> Result<()> {
         let load = Load::new(&self.cluster, "stream").await?;
-        let _operator = Operator::start(&self.cluster, &self.binary).await?;
+        let operator = Operator::start(&self.cluster, &self.binary).await?;
         load.policy(TTL_SECONDS).await?;
-        let watcher = Watcher::start(&self.cluster, load.namespace(), TTL_SECONDS).await?;
         let count = 2_000;
         load.create_steadily("a", count, 100).await?;
-        let lateness = watcher.finish(count, RUN_TIMEOUT).await?;
-        late("100 per second", &lateness, "p50 < 20 ms, p99 < 100 ms");
+        late("100 per second", &operator.lateness(count, RUN_TIMEOUT).await?, "p50 < 20 ms, p99 < 100 ms");
         Ok(())
     }
 
     async fn lateness_of_a_burst(&self) -> Result<()> {
-        let load = Load::new(&self.cluster, "burst").await?;
-        let _operator = Operator::start(&self.cluster, &self.binary).await?;
-        load.policy(TTL_SECONDS).await?;
-        let watcher = Watcher::start(&self.cluster, load.namespace(), TTL_SECONDS).await?;
-        let count = 3_000;
-        let rate = load.create("a", count, 200).await?;
-        let lateness = watcher.finish(count, RUN_TIMEOUT).await?;
-        late(&format!("{count} created at {rate:.0}/s"), &lateness, "p99 < 1 s");
+        for another_client_watches in [false, true] {
+            let load = Load::new(&self.cluster, "burst").await?;
+            let operator = Operator::start(&self.cluster, &self.binary).await?;
+            load.policy(TTL_SECONDS).await?;
+            let count = 3_000;
+            let goal = "p99 < 1 s";
+            if another_client_watches {
+                let watcher = Watcher::start(&self.cluster, load.namespace(), TTL_SECONDS).await?;
+                let rate = load.create("a", count, 200).await?;
+                let what = format!("{count} created at {rate:.0}/s, as another client's watch sees it");
+                late(&what, &watcher.finish(count, RUN_TIMEOUT).await?, goal);
+            } else {
+                let rate = load.create("a", count, 200).await?;
+                late(
+                    &format!("{count} created at {rate:.0}/s"),
+                    &operator.lateness(count, RUN_TIMEOUT).await?,
+                    goal,
+                );
+            }
+        }
         Ok(())
     }
 
@@ -178,6 +201,10 @@ impl Bench {
     }
 }
 
+fn per_object(seconds: f64, objects: usize) -> String {
+    format!("{:.0} µs", seconds * 1e6 / objects as f64)
+}
+
 fn row(what: &str, measured: &str, goal: &str) {
     println!("| {what} | {measured} | {goal} |");
 }
@@ -185,5 +212,5 @@ fn row(what: &str, measured: &str, goal: &str) {
 fn late(what: &str, lateness: &Lateness, goal: &str) {
     let ms = |share: f64| format!("{:.0}", lateness.percentile(share) * 1_000.0);
     let measured = format!("p50 {} ms, p99 {} ms, most {} ms", ms(0.5), ms(0.99), ms(1.0));
-    row(&format!("lateness seen by another client's watch, {what}"), &measured, goal);
+    row(&format!("lateness, {what}"), &measured, goal);
 }

@@ -13,7 +13,7 @@ use testbed::{ControlPlane, ManagedProcess};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::watcher::Stopwatch;
+use super::watcher::{Lateness, Stopwatch};
 
 const USER: &str = "system:serviceaccount:groundskeeper-system:groundskeeper";
 const GROUPS: [&str; 2] = ["system:serviceaccounts", "system:serviceaccounts:groundskeeper-system"];
@@ -46,7 +46,7 @@ pub(super) fn build() -> Result<PathBuf> {
 }
 
 /// Installs CRDs and RBAC.
-pub(super) async fn install(cluster: &ControlPlane, binary: &Path) -> Result<()> {
+pub(super) fn install(cluster: &ControlPlane, binary: &Path) -> Result<()> {
     for args in [vec!["crds"], vec!["rbac", "--collect", "configmaps"]] {
         let manifests = Command::new(binary).args(&args).output().context("running the operator")?;
         ensure!(manifests.status.success(), "{args:?}: {}", String::from_utf8_lossy(&manifests.stderr));
@@ -121,6 +121,20 @@ impl Operator {
         }
     }
 
+    /// How late each of so many deletions was accepted, from the log: it has a line for each.
+    pub(super) async fn lateness(&self, count: usize, timeout: Duration) -> Result<Lateness> {
+        let clock = Stopwatch::start();
+        while self.metric("groundskeeper_gc_deletion_lateness_seconds_count").await? < count as f64 {
+            ensure!(clock.seconds() < timeout.as_secs_f64(), "the deletions did not come in time");
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        let log = self.process.log()?;
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let seconds: Vec<_> = lines.filter_map(|line| line["lateness_seconds"].as_f64()).collect();
+        ensure!(seconds.len() == count, "the log tells of {} deletions, not of {count}", seconds.len());
+        Ok(Lateness::new(seconds))
+    }
+
     /// Waits until so many objects are tracked.
     pub(super) async fn tracks(&self, objects: usize, timeout: Duration) -> Result<()> {
         let clock = Stopwatch::start();
@@ -136,6 +150,11 @@ impl Operator {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kilobytes * 1024)
+    }
+
+    /// Seconds of CPU that it has used so far.
+    pub(super) fn cpu(&self) -> Result<f64> {
+        cpu_of(self.process.pid())
     }
 
     async fn metric(&self, name: &str) -> Result<f64> {
@@ -174,4 +193,13 @@ impl Operator {
         addresses.insert(purpose.to_owned(), address.clone());
         Ok(address)
     }
+}
+
+/// Seconds of CPU that a process has used so far; the kernel counts in hundredths.
+pub(super) fn cpu_of(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, after_name) = stat.rsplit_once(')').context("no name in stat")?;
+    let ticks =
+        after_name.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+    Ok(ticks / 100.0)
 }

@@ -34,6 +34,11 @@ pub(super) struct Watcher {
 pub(super) struct Lateness(Vec<f64>);
 
 impl Lateness {
+    pub(super) fn new(mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        Self(seconds)
+    }
+
     pub(super) fn percentile(&self, share: f64) -> f64 {
         let last = self.0.len().saturating_sub(1);
         let at = (last as f64 * share).round() as usize;
@@ -76,8 +81,6 @@ impl Watcher {
         self.want.send(count)?;
         let seen =
             tokio::time::timeout(timeout, self.seen).await.context("the deletions did not come in time")?;
-        let mut seen = seen??;
-        seen.sort_by(f64::total_cmp);
-        Ok(Lateness(seen))
+        Ok(Lateness::new(seen??))
     }
 }

@@ -1,0 +1,88 @@
+//! What can be asked of the program.
+//!
+//! Exit statuses: 0 is success, 1 any error, also one in the command line itself; a subcommand may give others a
+//! meaning, and says so in its help.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{manifests, plan, run};
+
+/// Keeps a Kubernetes cluster's grounds: deletes objects when their time is up, by policies.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "groundskeeper", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Run the operator, until SIGTERM or SIGINT.
+    Run(Box<run::Args>),
+    /// Print the CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
+    Crds,
+    /// Print the namespace, the service account and its rights as YAML, for `kubectl apply -f -`.
+    Rbac(manifests::RbacOptions),
+    /// Show what policies would do, without a change to anything.
+    #[command(after_long_help = plan::HELP)]
+    Plan(plan::Args),
+}
+
+/// Runs what was asked for.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Run(args) => return run::run(*args).await,
+        Command::Crds => crate::output::print(&manifests::crds_yaml()?),
+        Command::Rbac(options) => crate::output::print(&manifests::rbac_yaml(&options)?),
+        Command::Plan(args) => return plan::run(args).await,
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Answers a command line that asks for nothing that can be run: help and version, or a mistake.
+///
+/// A mistake is status 1 as any other error, not clap's 2: that means "something would be deleted" to `plan`.
+pub fn refuse(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told if this fails.
+    drop(error.print());
+    if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_argument_is_explained() {
+        let mut command = Cli::command();
+        command.build();
+        for subcommand in command.get_subcommands() {
+            assert!(subcommand.get_about().is_some(), "{}", subcommand.get_name());
+            for argument in subcommand.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {}", subcommand.get_name(), argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn help_and_version_succeed_and_mistakes_fail() {
+        let table = [
+            ("--help", ExitCode::SUCCESS),
+            ("--version", ExitCode::SUCCESS),
+            ("--wrong", ExitCode::FAILURE),
+            ("wrong", ExitCode::FAILURE),
+        ];
+        for (argument, expected) in table {
+            let error = Cli::try_parse_from(["groundskeeper", argument]).unwrap_err();
+            assert_eq!(refuse(&error), expected, "{argument}");
+        }
+    }
+}

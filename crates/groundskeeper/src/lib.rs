@@ -1,0 +1,17 @@
+//! The one binary, as a library: what it is asked, what it prints.
+//!
+//! Each subcommand is a module with its arguments and one function that runs it. Rules live in the engines, calls to a
+//! cluster in the chassis; what is here reads files, asks the two, and writes answers. Manifests are functions of the
+//! code alone, so that the repository can hold what they return.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod limits;
+pub mod manifests;
+mod names;
+mod output;
+pub mod plan;
+pub mod run;
+
+pub use output::complain;

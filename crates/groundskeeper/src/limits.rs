@@ -1,0 +1,34 @@
+//! The limits of what is read and shown, each with its reason.
+
+/// Bytes of one file, or of standard input: 50,000 full objects of a kilobyte as `kubectl get -o json` writes them,
+/// and a bit. A larger set can be given in several files.
+pub const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Files in one run: more than any directory of manifests that a person keeps.
+pub const FILES_MAX: usize = 10_000;
+
+/// Documents and list items in one run: four times the largest cluster's kind that we plan for offline. Each is held
+/// in about 200 bytes.
+pub const DOCUMENTS_MAX: usize = 200_000;
+
+/// YAML nodes of one document: a scalar takes at least two bytes, and a manifest's take more than ten on average, so
+/// that this is beyond what [`INPUT_BYTES_MAX`] can hold in practice. Together with [`YAML_REPLAYED_EVENTS_MAX`] it
+/// bounds the work that one document can cause.
+pub const YAML_NODES_MAX: usize = 8_000_000;
+
+/// Events that aliases of one YAML document may be expanded to. Manifests written by people repeat a block of labels a
+/// few times; those written by programs have no aliases at all.
+pub const YAML_REPLAYED_EVENTS_MAX: usize = 100_000;
+
+/// Levels of one YAML document: twice those of the deepest manifests that we know, definitions of custom resources that
+/// hold pod templates. A parse of so many fits into a stack of 2 MiB, without optimization too.
+pub const YAML_DEPTH_MAX: usize = 64;
+
+/// Problems that are written out; the rest are counted. A screen of them says enough.
+pub const PROBLEMS_SHOWN_MAX: usize = 20;
+
+/// Characters of one cell of a table: the longest namespace (63) and name (253), and the slash between them.
+pub const CELL_CHARS_MAX: usize = 63 + 1 + 253;
+
+/// `--collect` in one run: more kinds than the largest cluster that we know serves.
+pub const COLLECTED_RESOURCES_MAX: usize = 2_000;

@@ -1,0 +1,600 @@
+//! The real binary, run on files as a person or a script would run it. No cluster is needed.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const NOON: &str = "2026-11-21T12:00:00Z";
+
+const POLICY: &str = r"
+apiVersion: groundskeeper.dev/v1alpha1
+kind: GarbageCollectionPolicy
+metadata: {name: sweep, namespace: team}
+spec:
+  targetResource:
+    apiVersion: v1
+    kind: ConfigMap
+    labelSelector: {matchLabels: {tmp: 'yes'}}
+  ttl: {secondsAfterCreation: 3600}
+";
+
+const OBJECTS: &str = r#"
+# Old, young, protected, and not selected.
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: old, namespace: team, labels: {tmp: "yes"}, creationTimestamp: 2026-11-21T10:00:00Z}
+data: {a: b}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: young, namespace: team, uid: u-1, labels: {tmp: "yes"}, creationTimestamp: "2026-11-21T11:55:00Z"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: kept
+  namespace: team
+  labels: {tmp: "yes"}
+  annotations: {groundskeeper.dev/protect: "true"}
+  creationTimestamp: 2026-11-21T10:00:00Z
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: other, namespace: team, creationTimestamp: 2026-11-21T10:00:00Z}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: elsewhere, namespace: garden, labels: {tmp: "yes"}, creationTimestamp: 2026-11-21T10:00:00Z}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: secret, namespace: team, labels: {tmp: "yes"}, creationTimestamp: 2026-11-21T10:00:00Z}
+"#;
+
+/// A directory with files, in which the binary is run.
+struct Shed(TempDir);
+
+impl Shed {
+    fn with(files: &[(&str, &str)]) -> Self {
+        let shed = Self(TempDir::new().unwrap());
+        for (name, content) in files {
+            shed.put(name, content);
+        }
+        shed
+    }
+
+    fn put(&self, name: &str, content: &str) {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        command(self.0.path(), arguments)
+    }
+
+    fn run(&self, arguments: &str) -> Outcome {
+        Outcome::from(self.command(arguments).output().unwrap())
+    }
+
+    fn run_with_input(&self, arguments: &str, input: &str) -> Outcome {
+        let piped = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = piped.unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Outcome::from(child.wait_with_output().unwrap())
+    }
+
+    /// The plan as JSON, at noon.
+    fn plan(&self, arguments: &str) -> Value {
+        self.run(&format!("plan -o json --at {NOON} {arguments}")).json()
+    }
+}
+
+/// The binary, cut off from the cluster that a developer may have configured.
+fn command(folder: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_groundskeeper"));
+    command.args(arguments.split_whitespace()).current_dir(folder).stdin(Stdio::null());
+    command
+        .env("KUBECONFIG", folder.join("no-kubeconfig"))
+        .env_remove("POD_NAMESPACE")
+        .env_remove("KUBERNETES_SERVICE_HOST");
+    command
+}
+
+#[derive(Debug)]
+struct Outcome {
+    status: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Outcome {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl Outcome {
+    fn json(self) -> Value {
+        assert_eq!((self.status, &*self.err), (Some(0), ""));
+        serde_json::from_str(&self.out).unwrap()
+    }
+
+    /// What stands on standard error, if the run failed in good order.
+    fn complaint(self) -> String {
+        assert_eq!((self.status, &*self.out), (Some(1), ""), "{self:?}");
+        assert!(self.err.starts_with("error: ") && !self.err.contains("panicked"), "{}", self.err);
+        self.err
+    }
+}
+
+/// Names with verdicts and reasons, in the order of the plan.
+fn verdicts(plan: &Value) -> Vec<[&str; 3]> {
+    let items = plan["items"].as_array().unwrap();
+    items
+        .iter()
+        .map(|item| [text(&item["object"]["name"]), text(&item["verdict"]), text(&item["reason"])])
+        .collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+fn config_map(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": name, "namespace": "team", "labels": {"tmp": "yes"}, "creationTimestamp": "2026-11-21T10:00:00Z",
+        },
+    })
+}
+
+// The plan.
+
+#[test]
+fn the_table_shows_what_policies_select_and_counts_the_rest() {
+    let shed = Shed::with(&[("policy.yaml", POLICY), ("objects.yaml", OBJECTS)]);
+
+    let shown = shed.run(&format!("plan -f policy.yaml -f objects.yaml --at {NOON}"));
+
+    assert_eq!((shown.status, &*shown.err), (Some(0), ""));
+    insta::assert_snapshot!(shown.out, @"
+    POLICY       KIND        NAMESPACE/NAME   VERDICT     REASON                  EXPIRES   MESSAGE
+    team/sweep   ConfigMap   team/old         Delete      Expired                 1h ago    its time was up 1h ago
+    team/sweep   ConfigMap   team/young       Keep        NotYet                  in 55m    its time is up in 55m
+    team/sweep   ConfigMap   team/kept        Protected   ProtectedByAnnotation   -         it carries the annotation groundskeeper.dev/protect
+
+    Not shown: 1 that the policies do not select (--all shows them).
+    1 to delete, 2 to keep, 1 protected, 0 unresolvable (at 2026-11-21T12:00:00Z)
+    ");
+    let all = shed.run(&format!("plan -f policy.yaml -f objects.yaml --at {NOON} --all")).out;
+    assert!(all.contains("team/other") && !all.contains("Not shown"), "{all}");
+}
+
+#[test]
+fn the_json_is_a_contract() {
+    let shed = Shed::with(&[("policy.yaml", POLICY), ("objects.yaml", OBJECTS)]);
+
+    let plan = shed.plan("-f policy.yaml -f objects.yaml");
+
+    let item = |name: &str, uid: &str, verdict: &str, reason: &str, message: &str, expires_at: Value| {
+        json!({
+            "policy": "team/sweep",
+            "object": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "team", "name": name, "uid": uid},
+            "verdict": verdict, "reason": reason, "message": message, "expiresAt": expires_at,
+        })
+    };
+    assert_eq!(
+        plan,
+        json!({
+            "apiVersion": "groundskeeper.dev/v1alpha1",
+            "kind": "Plan",
+            "at": NOON,
+            "items": [
+                item("old", "", "Delete", "Expired", "its time was up 1h ago", json!("2026-11-21T11:00:00Z")),
+                item("young", "u-1", "Keep", "NotYet", "its time is up in 55m", json!("2026-11-21T12:55:00Z")),
+                item("kept", "", "Protected", "ProtectedByAnnotation", "it carries the annotation groundskeeper.dev/protect", Value::Null),
+                item("other", "", "Keep", "NotSelected", "the policy's labelSelector does not select it", Value::Null),
+            ],
+            "summary": {"delete": 1, "keep": 2, "protected": 1, "unresolvable": 0},
+        })
+    );
+}
+
+#[test]
+fn the_moment_decides_and_defaults_to_now() {
+    let shed = Shed::with(&[("policy.yaml", POLICY), ("objects.yaml", OBJECTS)]);
+    let deleted = |at: &str| {
+        shed.run(&format!("plan -o json -f policy.yaml -f objects.yaml {at}")).json()["summary"]["delete"]
+            .clone()
+    };
+
+    assert_eq!(deleted("--at 2026-11-21T10:59:59Z"), 0);
+    assert_eq!(deleted("--at 2026-11-21T11:00:00Z"), 1);
+    assert_eq!(deleted("--at 2026-11-21T13:00:00+00:00"), 2);
+    assert_eq!(deleted("--at 2126-11-21T13:00:00Z"), 2);
+    let now = shed.run("plan -o json -f policy.yaml -f objects.yaml").json();
+    assert!(now["at"].as_str().unwrap() > "2026-01-01", "{}", now["at"]);
+    let complaint = shed.run("plan -f policy.yaml --at tomorrow").complaint();
+    assert!(complaint.contains("write a time as RFC 3339, such as 2026-11-21T04:00:00Z"), "{complaint}");
+}
+
+#[test]
+fn the_exit_status_tells_whether_there_is_something_to_delete_only_if_asked() {
+    let shed = Shed::with(&[("policy.yaml", POLICY), ("objects.yaml", OBJECTS)]);
+    let status =
+        |arguments: &str| shed.run(&format!("plan -f policy.yaml -f objects.yaml {arguments}")).status;
+
+    assert_eq!(status(&format!("--at {NOON}")), Some(0));
+    assert_eq!(status(&format!("--at {NOON} --exit-code")), Some(2));
+    assert_eq!(status(&format!("--at {NOON} --exit-code -o json")), Some(2));
+    assert_eq!(status("--at 2026-11-21T10:30:00Z --exit-code"), Some(0));
+    assert_eq!(status(&format!("--at {NOON} --exit-code -f missing.yaml")), Some(1));
+    assert_eq!(status("--no-such-flag"), Some(1));
+}
+
+#[test]
+fn paused_policies_dry_runs_and_rails_are_told() {
+    let change = |from: &str, to: &str| POLICY.replace(from, to);
+    let table = [
+        (change("spec:", "spec:\n  paused: true"), ["old", "Keep", "Paused"]),
+        (change("spec:", "spec:\n  behavior: {dryRun: true}"), ["old", "Delete", "Expired"]),
+        (change("team", "kube-system"), ["old", "Protected", "SystemNamespace"]),
+        (change("team", "groundskeeper-system"), ["old", "Protected", "OwnNamespace"]),
+    ];
+    for (policy, expected) in table {
+        let namespace =
+            policy.split_once("namespace: ").and_then(|(_, rest)| rest.split_once('}')).unwrap().0;
+        let shed =
+            Shed::with(&[("policy.yaml", &policy), ("objects.yaml", &OBJECTS.replace("team", namespace))]);
+        assert!(verdicts(&shed.plan("-f policy.yaml -f objects.yaml")).contains(&expected), "{policy}");
+    }
+    let shed = Shed::with(&[("policy.yaml", POLICY), ("objects.yaml", OBJECTS)]);
+    let own = shed.plan("-f policy.yaml -f objects.yaml --own-namespace team");
+    assert!(verdicts(&own).contains(&["old", "Protected", "OwnNamespace"]));
+}
+
+#[test]
+fn an_object_without_a_creation_time_is_unresolvable() {
+    let shed = Shed::with(&[("policy.yaml", POLICY)]);
+    shed.put("new.json", r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"generateName":"x-","namespace":"team","labels":{"tmp":"yes"}}}"#);
+
+    assert_eq!(verdicts(&shed.plan("-f policy.yaml -f new.json")), [["", "Unresolvable", "NoCreationTime"]]);
+}
+
+// What it reads.
+
+#[test]
+fn one_file_may_hold_policies_and_objects_in_any_order() {
+    let shed = Shed::with(&[("all.yaml", &format!("{OBJECTS}---\n{POLICY}"))]);
+    assert_eq!(shed.plan("-f all.yaml")["summary"]["delete"], 1);
+}
+
+#[test]
+fn lists_are_unfolded_in_yaml_and_json() {
+    let policy: Value = serde_saphyr::from_str(POLICY).unwrap();
+    let plain =
+        json!({"apiVersion": "v1", "kind": "List", "items": [config_map("a"), policy, config_map("b")]});
+    let mut bare = config_map("a");
+    bare.as_object_mut().unwrap().retain(|key, _| key == "metadata");
+    let typed = json!({"items": [bare], "kind": "ConfigMapList", "metadata": {"resourceVersion": "7"}, "apiVersion": "v1"});
+    let policies = json!({"apiVersion": "groundskeeper.dev/v1alpha1", "kind": "GarbageCollectionPolicyList", "items": [policy]});
+    let shed = Shed::with(&[
+        ("plain.json", &plain.to_string()),
+        ("plain.yaml", &serde_saphyr::to_string(&plain).unwrap()),
+        ("typed.json", &typed.to_string()),
+        ("policies.yaml", &serde_saphyr::to_string(&policies).unwrap()),
+    ]);
+
+    for file in ["plain.json", "plain.yaml"] {
+        assert_eq!(
+            verdicts(&shed.plan(&format!("-f {file}"))),
+            [["a", "Delete", "Expired"], ["b", "Delete", "Expired"]]
+        );
+    }
+    assert_eq!(verdicts(&shed.plan("-f typed.json -f policies.yaml")), [["a", "Delete", "Expired"]]);
+}
+
+#[test]
+fn an_empty_list_of_objects_is_an_answer_and_no_reason_to_ask_a_cluster() {
+    let shed = Shed::with(&[("policy.yaml", POLICY)]);
+    for items in ["[]", "null"] {
+        shed.put("none.yaml", &format!("apiVersion: v1\nkind: List\nitems: {items}\n"));
+        let plan = shed.run(&format!("plan -f policy.yaml -f none.yaml --at {NOON}"));
+        assert_eq!(
+            plan.out,
+            "0 to delete, 0 to keep, 0 protected, 0 unresolvable (at 2026-11-21T12:00:00Z)\n"
+        );
+    }
+}
+
+#[test]
+fn a_directory_stands_for_its_manifests_but_not_those_below() {
+    let shed = Shed::with(&[
+        ("all/policy.yml", POLICY),
+        ("all/a.json", &config_map("a").to_string()),
+        ("all/b.yaml", &config_map("b").to_string()),
+        ("all/notes.txt", "not: [a manifest"),
+        ("all/below/c.json", &config_map("c").to_string()),
+        ("empty/notes.txt", ""),
+    ]);
+
+    assert_eq!(verdicts(&shed.plan("-f all")), [["a", "Delete", "Expired"], ["b", "Delete", "Expired"]]);
+    assert!(shed.run("plan -f empty").complaint().contains("empty holds no *.yaml, *.yml or *.json file"));
+}
+
+#[test]
+fn standard_input_is_read_once() {
+    let shed = Shed::with(&[("policy.yaml", POLICY)]);
+
+    let plan = shed.run_with_input(&format!("plan -o json --at {NOON} -f policy.yaml -f -"), OBJECTS).json();
+
+    assert_eq!(plan["summary"]["delete"], 1);
+    let twice = shed.run("plan -f - -f -").complaint();
+    assert!(twice.contains("standard input (-) can be read only once"), "{twice}");
+    let wrong = shed.run_with_input("plan -f -", "a: 1").complaint();
+    assert!(wrong.contains("standard input, document 1: it has no apiVersion"), "{wrong}");
+}
+
+#[test]
+fn manifests_without_a_namespace_lie_in_the_one_that_is_named() {
+    let bare = |text: &str| text.replace(", namespace: team", "");
+    let shed = Shed::with(&[("policy.yaml", &bare(POLICY)), ("objects.yaml", &bare(OBJECTS))]);
+
+    let fallback = shed.plan("-f policy.yaml -f objects.yaml");
+    let named = shed.plan("-f policy.yaml -f objects.yaml --namespace team");
+
+    assert_eq!(
+        (&fallback["items"][0]["policy"], &fallback["summary"]["delete"]),
+        (&json!("default/sweep"), &json!(1))
+    );
+    assert_eq!(
+        (&named["items"][0]["policy"], &named["summary"]["delete"]),
+        (&json!("team/sweep"), &json!(1))
+    );
+    assert!(shed.run("plan -f policy.yaml -n Team").complaint().contains("a namespace has 1 to 63"));
+}
+
+#[test]
+fn another_version_of_a_kind_is_the_same_kind() {
+    let policy = POLICY.replace("apiVersion: v1\n", "apiVersion: batch/v1\n").replace("ConfigMap", "CronJob");
+    let object =
+        config_map("a").to_string().replace("ConfigMap", "CronJob").replace(r#""v1""#, r#""batch/v1beta1""#);
+    let shed = Shed::with(&[("policy.yaml", &policy), ("object.json", &object)]);
+
+    assert_eq!(verdicts(&shed.plan("-f policy.yaml -f object.json")), [["a", "Delete", "Expired"]]);
+}
+
+// What it refuses.
+
+#[test]
+fn without_a_policy_it_says_what_to_write() {
+    let shed = Shed::with(&[("objects.yaml", OBJECTS)]);
+    let complaint = shed.run("plan -f objects.yaml").complaint();
+    assert!(
+        complaint.contains(
+            "there is no policy in objects.yaml: give a file with `apiVersion: groundskeeper.dev/v1alpha1`"
+        ),
+        "{complaint}"
+    );
+    assert!(shed.run("plan").complaint().contains("--filename <FILE>"));
+}
+
+#[test]
+fn without_objects_it_asks_a_cluster() {
+    let shed = Shed::with(&[("policy.yaml", POLICY)]);
+    let complaint = shed.run("plan -f policy.yaml").complaint();
+    assert!(
+        complaint.contains("found no cluster to talk to") && complaint.contains("--kubeconfig"),
+        "{complaint}"
+    );
+    let complaint = shed.run("plan -f policy.yaml --kubeconfig nowhere").complaint();
+    assert!(complaint.contains("cannot use the kubeconfig nowhere"), "{complaint}");
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_place() {
+    let mistakes = [
+        (
+            "kind: ConfigMap\n",
+            "kind: Config Map\n",
+            "document 1: policy team/sweep: targetResource.kind: `Config Map` is not a kind",
+        ),
+        (
+            "3600",
+            "0",
+            "document 1: policy team/sweep: ttl.secondsAfterCreation is 0: write a number from 1 to",
+        ),
+        ("3600}", "3600, secondsAfterUpdate: 1}", "document 1, line 10: unknown field `secondsAfterUpdate`"),
+        ("spec:", "spec:\n  pausd: true", "document 1, line 6: unknown field `pausd`"),
+        ("spec:", "extra: 1\nspec:", "document 1, line 5: unknown field `extra`"),
+        ("name: sweep, ", "", "document 1: the policy has no name: write metadata.name"),
+        (
+            "dev/v1alpha1",
+            "dev/v1",
+            "document 1: apiVersion is groundskeeper.dev/v1, which this program does not know: write groundskeeper.dev/v1alpha1",
+        ),
+        (
+            "kind: ConfigMap\n",
+            "kind: ConfigMap\n    namespace: garden\n",
+            "targetResource.namespace is `garden`, but a policy collects only in its own namespace, `team`",
+        ),
+        ("apiVersion: groundskeeper.dev/v1alpha1", "", "document 1: it has no apiVersion"),
+        ("{name: sweep", "{name: [sweep", "document 1, line 4: "),
+    ];
+    for (from, to, expected) in mistakes {
+        assert!(POLICY.contains(from));
+        let shed = Shed::with(&[("policy.yaml", &POLICY.replacen(from, to, 1)), ("objects.yaml", OBJECTS)]);
+        let complaint = shed.run("plan -f policy.yaml -f objects.yaml").complaint();
+        assert!(complaint.starts_with("error: policy.yaml, ") && complaint.contains(expected), "{complaint}");
+    }
+    let two = format!(
+        "{}---{}",
+        POLICY.replace("3600", "0"),
+        POLICY.replace("sweep", "rake").replace("kind: ConfigMap", "kind: ''")
+    );
+    let shed = Shed::with(&[("policies.yaml", &two), ("objects.yaml", OBJECTS)]);
+    let complaint = shed.run("plan -f policies.yaml -f objects.yaml").complaint();
+    assert!(
+        complaint
+            .starts_with("error: there are 2 problems:\n  policies.yaml, document 1: policy team/sweep: ttl"),
+        "{complaint}"
+    );
+    assert!(
+        complaint.contains("\n  policies.yaml, document 2: policy team/rake: targetResource.kind"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_mistake_in_a_listed_policy_names_its_item() {
+    let mut policy: Value = serde_saphyr::from_str(POLICY).unwrap();
+    policy["spec"]["pausd"] = json!(true);
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [config_map("a"), policy]});
+    let shed = Shed::with(&[("list.json", &list.to_string())]);
+    let complaint = shed.run("plan -f list.json").complaint();
+    assert!(
+        complaint.starts_with("error: list.json, document 1, items[1]: unknown field `pausd`"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn what_is_given_twice_is_refused() {
+    let shed = Shed::with(&[("policy.yaml", POLICY), ("objects.yaml", OBJECTS)]);
+    let complaint = shed.run("plan -f policy.yaml -f policy.yaml -f objects.yaml").complaint();
+    assert!(
+        complaint.contains("policy.yaml, document 1: policy team/sweep is given a second time"),
+        "{complaint}"
+    );
+    let complaint = shed.run("plan -f policy.yaml -f objects.yaml -f objects.yaml").complaint();
+    assert!(complaint.contains("ConfigMap team/old is given twice"), "{complaint}");
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named_together() {
+    let shed = Shed::with(&[]);
+    std::fs::write(shed.0.path().join("binary.yaml"), b"a: \xff").unwrap();
+    let complaint = shed.run("plan -f missing.yaml -f binary.yaml").complaint();
+    assert!(
+        complaint.contains("cannot read missing.yaml: No such file")
+            && complaint.contains("binary.yaml is not UTF-8 after byte 3"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused() {
+    let shed = Shed::with(&[]);
+    std::fs::File::create(shed.0.path().join("huge.yaml")).unwrap().set_len(64 * 1024 * 1024 + 1).unwrap();
+    assert!(shed.run("plan -f huge.yaml").complaint().contains("huge.yaml is larger than 64 MiB: split it"));
+}
+
+#[test]
+fn nothing_that_a_file_holds_steers_the_terminal() {
+    let name = "a\u{1b}[2J\nb";
+    let shed = Shed::with(&[("policy.yaml", POLICY), ("evil.json", &config_map(name).to_string())]);
+    let plan = shed.run(&format!("plan -f policy.yaml -f evil.json --at {NOON}"));
+    assert!(plan.out.contains("team/a\u{fffd}[2J\u{fffd}b") && !plan.out.contains('\u{1b}'), "{}", plan.out);
+    shed.put("evil.yaml", "apiVersion: \"\\e[2J\"\nkind: X\n");
+    let complaint = shed.run("plan -f evil.yaml").complaint();
+    assert!(!complaint.contains('\u{1b}'), "{complaint}");
+}
+
+// How much it reads and writes.
+
+#[test]
+fn ten_thousand_objects_of_a_kilobyte_are_read_as_a_stream_and_as_a_list() {
+    let filler = "x".repeat(800);
+    let metadata = |n: usize| {
+        format!(
+            "{{name: o{n}, namespace: team, labels: {{tmp: 'yes'}}, creationTimestamp: 2026-11-21T10:00:00Z}}"
+        )
+    };
+    let (mut stream, mut list) = (String::new(), "apiVersion: v1\nkind: List\nitems:\n".to_owned());
+    for n in 0..10_000 {
+        write!(
+            stream,
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\ndata: {{a: {filler}}}\n---\n",
+            metadata(n)
+        )
+        .unwrap();
+        write!(
+            list,
+            "- apiVersion: v1\n  kind: ConfigMap\n  metadata: {}\n  data: {{a: {filler}}}\n",
+            metadata(n)
+        )
+        .unwrap();
+    }
+    let shed = Shed::with(&[("policy.yaml", POLICY), ("stream.yaml", &stream), ("list.yaml", &list)]);
+    for file in ["stream.yaml", "list.yaml"] {
+        assert_eq!(shed.plan(&format!("-f policy.yaml -f {file}"))["summary"]["delete"], 10_000, "{file}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let objects: Vec<_> = (0..20_000).map(|n| config_map(&format!("o{n}")).to_string()).collect();
+    let shed = Shed::with(&[("policy.yaml", POLICY), ("objects.json", &objects.join("\n"))]);
+    for format in ["table", "json"] {
+        let mut command =
+            shed.command(&format!("plan -f policy.yaml -f objects.json -o {format} --exit-code --at {NOON}"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = [0; 10];
+        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        let outcome = Outcome::from(child.wait_with_output().unwrap());
+        assert_eq!((outcome.status, &*outcome.err), (Some(2), ""), "{format}");
+    }
+}
+
+// The manifests.
+
+#[test]
+fn the_definitions_hold_every_kind() {
+    let outcome = Shed::with(&[]).run("crds");
+    assert_eq!((outcome.status, &*outcome.err), (Some(0), ""));
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&outcome.out).unwrap();
+    let kinds =
+        |crds: Vec<Value>| crds.iter().map(|crd| crd["spec"]["names"]["kind"].clone()).collect::<Vec<_>>();
+    let expected = api::crds().iter().map(|crd| serde_json::to_value(crd).unwrap()).collect();
+    assert_eq!(kinds(documents), kinds(expected));
+}
+
+#[test]
+fn no_right_is_a_wildcard() {
+    for arguments in [
+        "rbac",
+        "rbac --collect configmaps --collect jobs.batch --namespace grounds --service-account keeper",
+    ] {
+        let outcome = Shed::with(&[]).run(arguments);
+        assert_eq!((outcome.status, &*outcome.err), (Some(0), ""));
+        assert!(!outcome.out.contains('*'), "{}", outcome.out);
+        assert!(serde_saphyr::from_multiple::<Value>(&outcome.out).unwrap().len() >= 6);
+    }
+    let complaint = Shed::with(&[]).run("rbac --collect leases.coordination.k8s.io").complaint();
+    assert!(complaint.contains("leases are never deleted"), "{complaint}");
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let shed = Shed::with(&[]);
+    for arguments in ["--help", "--version", "plan --help", "help rbac"] {
+        let outcome = shed.run(arguments);
+        assert_eq!((outcome.status, &*outcome.err), (Some(0), ""), "{arguments}");
+        assert!(!outcome.out.is_empty());
+    }
+    assert_eq!(shed.run("").status, Some(1));
+}

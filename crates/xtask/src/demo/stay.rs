@@ -1,0 +1,51 @@
+//! What there is to try while the demo stays up. Every line works as it stands.
+
+use std::path::Path;
+
+use super::site::Site;
+
+/// Says how to look around.
+pub(super) fn invite(site: &Site, exports: &[String], log: &Path) {
+    let screen = &site.screen;
+    screen.title("Now it is yours. It all stays up until Ctrl-C.");
+    if !exports.is_empty() {
+        screen.gap();
+        screen.say("In another terminal:");
+        screen.gap();
+        exports.iter().for_each(|line| screen.verbatim(&format!("  {line}")));
+    }
+    let things: [(&str, &[&str]); 3] = [
+        (
+            "1. A ConfigMap that lives for 12 seconds:",
+            &[
+                "create configmap try-me",
+                "label configmap try-me example.com/preview=45",
+                "wait --for=delete configmap/try-me --timeout=30s",
+            ],
+        ),
+        (
+            "2. Take away a protection; the ConfigMap's time is long up, so it goes at once:",
+            &["annotate configmap preview-44 groundskeeper.dev/protect-", "get configmaps"],
+        ),
+        (
+            "3. Read what a policy can say, and write one:",
+            &["explain gcp.spec --recursive", "edit gcp previews"],
+        ),
+    ];
+    for (what, lines) in things {
+        screen.gap();
+        screen.say(what);
+        lines.iter().for_each(|line| screen.verbatim(&format!("  {}", site.kubectl(line))));
+    }
+    screen.gap();
+    screen.aside(&format!("The operator's log: {}", log.display()));
+}
+
+/// The lines that lead another terminal to the cluster and the programs of the demo.
+pub(super) fn exports(kubeconfig: &Path, kubectl: &Path, program: &Path) -> Vec<String> {
+    let directory = |program: &Path| program.parent().unwrap_or(Path::new("")).display().to_string();
+    vec![
+        format!("export KUBECONFIG={}", kubeconfig.display()),
+        format!("export PATH={}:{}:$PATH", directory(kubectl), directory(program)),
+    ]
+}
