@@ -1,6 +1,7 @@
 //! What a verdict is called, in one place: plans, events, logs and status say the same.
 
 use jiff::{SignedDuration, Timestamp};
+use units::span_text;
 
 use crate::decide::{Kept, Unresolved, Verdict};
 use crate::policy::Mode;
@@ -58,32 +59,6 @@ impl Verdict {
     }
 }
 
-/// A span in its two largest units, as `kubectl` writes ages: `3d4h`, `12m5s`, `0s`.
 fn span(span: SignedDuration) -> String {
-    let seconds = span.as_secs().max(0);
-    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let Some(first) = units.iter().position(|(size, _)| seconds >= *size) else { return "0s".to_owned() };
-    let mut rest = seconds;
-    let mut text = String::new();
-    for (size, unit) in units.iter().skip(first).take(2) {
-        if rest >= *size {
-            text += &format!("{}{unit}", rest / size);
-            rest %= size;
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_are_written_in_their_two_largest_units() {
-        let table =
-            [(0, "0s"), (59, "59s"), (60, "1m"), (125, "2m5s"), (7_200, "2h"), (90_061, "1d1h"), (-5, "0s")];
-        for (seconds, expected) in table {
-            assert_eq!(span(SignedDuration::from_secs(seconds)), expected);
-        }
-    }
+    span_text(span.as_secs())
 }

@@ -172,14 +172,16 @@ fn the_table_shows_what_policies_select_and_counts_the_rest() {
 
     assert_eq!((shown.status, &*shown.err), (Some(0), ""));
     insta::assert_snapshot!(shown.out, @"
-    POLICY       KIND        NAMESPACE/NAME   VERDICT     REASON                  EXPIRES   MESSAGE
-    team/sweep   ConfigMap   team/old         Delete      Expired                 1h ago    its time was up 1h ago
-    team/sweep   ConfigMap   team/young       Keep        NotYet                  in 55m    its time is up in 55m
-    team/sweep   ConfigMap   team/kept        Protected   ProtectedByAnnotation   -         it carries the annotation groundskeeper.dev/protect
+    POLICY       KIND        NAMESPACE/NAME   VERDICT     REASON                  EXPIRES
+    team/sweep   ConfigMap   team/old         Delete      Expired                 1h ago
+    team/sweep   ConfigMap   team/young       Keep        NotYet                  in 55m
+    team/sweep   ConfigMap   team/kept        Protected   ProtectedByAnnotation   -
 
     Not shown: 1 that the policies do not select (--all shows them).
-    1 to delete, 2 to keep, 1 protected, 0 unresolvable (at 2026-11-21T12:00:00Z)
+    1 to delete, 1 to keep, 1 protected, 0 unresolvable (at 2026-11-21T12:00:00Z)
     ");
+    let wide = shed.run(&format!("plan -f policy.yaml -f objects.yaml --at {NOON} -o wide")).out;
+    assert!(wide.contains("EXPIRES   MESSAGE\n") && wide.contains("1h ago    its time was up 1h ago\n"), "{wide}");
     let all = shed.run(&format!("plan -f policy.yaml -f objects.yaml --at {NOON} --all")).out;
     assert!(all.contains("team/other") && !all.contains("Not shown"), "{all}");
 }

@@ -8,7 +8,9 @@
 mod identity;
 mod kind;
 mod limits;
+mod span;
 
 pub use identity::{NamespacedName, ResourceVersion, Uid};
 pub use kind::{ApiVersion, GroupVersionKind, InvalidApiVersion};
 pub use limits::{API_VERSION_BYTES_MAX, KIND_BYTES_MAX};
+pub use span::span_text;

@@ -160,7 +160,7 @@ impl Observed {
                     parked => format!("the policies cannot be watched: {parked}"),
                 };
                 if why != self.why_no_policies {
-                    tracing::warn!(reason = why, "nothing is collected");
+                    tell_parked(&parked, &policies(), &why);
                     self.why_no_policies = why;
                 }
                 Vec::new()
@@ -357,7 +357,7 @@ impl Plot {
             }
             FeedEvent::State(FeedState::Live(resource)) => self.state = PlotState::of(resource),
             FeedEvent::State(FeedState::Parked(parked)) => {
-                tracing::warn!(kind = %self.target.kind, namespace = self.target.namespace, reason = %parked, "cannot watch");
+                tell_parked(&parked, &self.target, &parked.to_string());
                 self.state = PlotState::Parked(parked);
             }
         }
@@ -366,4 +366,14 @@ impl Plot {
 
 fn key(namespace: Option<&str>, name: Option<&str>) -> NamespacedName {
     NamespacedName::new(namespace.unwrap_or_default(), name.unwrap_or_default())
+}
+
+/// What passes by itself, such as a kind that the server is still setting up, is not worth a warning.
+fn tell_parked(parked: &Parked, target: &FeedTarget, reason: &str) {
+    let (kind, namespace) = (&target.kind, &target.namespace);
+    if matches!(parked, Parked::Unavailable(_)) {
+        tracing::info!(%kind, namespace, reason, "cannot watch yet");
+    } else {
+        tracing::warn!(%kind, namespace, reason, "cannot watch");
+    }
 }

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use crate::{names, output};
 use input::{GivenPolicy, Input, Objects};
 use problems::Problems;
-use table::Rows;
+use table::{Rows, Width};
 
 /// What stands in the namespace that neither a manifest nor a flag names.
 const NAMESPACE_FALLBACK: &str = "default";
@@ -88,6 +88,8 @@ pub struct Args {
 enum Format {
     /// A line for each selected object, and a summary. For people: it may change.
     Table,
+    /// As table, with the reason as a sentence.
+    Wide,
     /// Everything. For programs: fields are added, never renamed or removed.
     Json,
 }
@@ -168,9 +170,10 @@ fn print(plan: &Plan, args: &Args) -> anyhow::Result<()> {
             serde_json::to_writer_pretty(&mut out, plan)?;
             out.write_all(b"\n")
         }),
-        Format::Table => {
+        Format::Table | Format::Wide => {
             let rows = if args.all { Rows::All } else { Rows::Selected };
-            output::print(&table::render(plan, rows))
+            let width = if args.output == Format::Wide { Width::Wide } else { Width::Narrow };
+            output::print(&table::render(plan, rows, width))
         }
     }
 }

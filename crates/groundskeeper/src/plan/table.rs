@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{Table, presets};
 use gc::{Item, Plan, Summary};
 use jiff::Timestamp;
+use units::span_text;
 
 use crate::limits::CELL_CHARS_MAX;
 use crate::output::printable;
@@ -13,6 +14,24 @@ const HEADER: [&str; 7] = ["POLICY", "KIND", "NAMESPACE/NAME", "VERDICT", "REASO
 
 /// Spaces between two columns, as in `kubectl`.
 const GAP: u16 = 3;
+
+/// How much of each object a row says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    /// What fits on a terminal.
+    Narrow,
+    /// The reason as a sentence, too.
+    Wide,
+}
+
+impl Width {
+    const fn columns(self) -> usize {
+        match self {
+            Self::Narrow => HEADER.len() - 1,
+            Self::Wide => HEADER.len(),
+        }
+    }
+}
 
 /// Which objects have a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,24 +42,24 @@ pub(super) enum Rows {
 }
 
 /// The table, how much of it is hidden, and a summary.
-pub(super) fn render(plan: &Plan, rows: Rows) -> String {
+pub(super) fn render(plan: &Plan, rows: Rows, width: Width) -> String {
     let is_shown = |item: &&Item| rows == Rows::All || item.reason != "NotSelected";
     let shown: Vec<_> = plan.items.iter().filter(is_shown).collect();
     let hidden = plan.items.len() - shown.len();
     let mut text = String::new();
     if !shown.is_empty() {
-        text += &table(&shown, plan.at);
+        text += &table(&shown, plan.at, width);
         text += "\n\n";
     }
     text += &footer(hidden, &plan.summary, plan.at);
     text
 }
 
-fn table(items: &[&Item], at: Timestamp) -> String {
+fn table(items: &[&Item], at: Timestamp, width: Width) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(HEADER);
+    table.load_style(presets::NOTHING).set_header(HEADER.iter().take(width.columns()));
     for item in items {
-        table.add_row(cells(item, at));
+        table.add_row(cells(item, at).into_iter().take(width.columns()));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, GAP));
@@ -74,21 +93,7 @@ fn cell(text: &str) -> String {
 /// A moment as seen from another: `in 5m`, `3h2m ago`, in its two largest units as `kubectl` writes ages.
 fn relative(moment: Timestamp, from: Timestamp) -> String {
     let seconds = moment.duration_since(from).as_secs();
-    if seconds > 0 { format!("in {}", span(seconds)) } else { format!("{} ago", span(-seconds)) }
-}
-
-fn span(seconds: i64) -> String {
-    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let mut text = String::new();
-    let mut rest = seconds;
-    let largest = units.iter().position(|(size, _)| seconds >= *size);
-    for (size, unit) in units.iter().skip(largest.unwrap_or(3)).take(2) {
-        if rest >= *size || seconds == 0 {
-            text += &format!("{}{unit}", rest / size);
-            rest %= size;
-        }
-    }
-    text
+    if seconds > 0 { format!("in {}", span_text(seconds)) } else { format!("{} ago", span_text(-seconds)) }
 }
 
 fn footer(hidden: usize, summary: &Summary, at: Timestamp) -> String {
@@ -98,11 +103,17 @@ fn footer(hidden: usize, summary: &Summary, at: Timestamp) -> String {
         let _ = writeln!(text, "Not shown: {hidden} that the policies do not select (--all shows them).");
     }
     let Summary { delete, keep, protected, unresolvable } = summary;
+    let (keep, at) = (keep - hidden, whole_seconds(at));
     let _ = writeln!(
         text,
         "{delete} to delete, {keep} to keep, {protected} protected, {unresolvable} unresolvable (at {at})"
     );
     text
+}
+
+/// The time as people write it.
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 #[cfg(test)]

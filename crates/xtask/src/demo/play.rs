@@ -66,12 +66,10 @@ async fn plan(site: &Site) -> Result<()> {
     site.screen.say(
         "A policy selects by kind and labels, and says how long an object lives. `plan` asks the engine that the \
          operator runs on, and changes nothing. (Conditions such as \"only if finished\" come later; here all Jobs \
-         are complete already.) The last column, a sentence, is cut off.",
+         are complete already.)",
     );
     let line = format!("groundskeeper plan {POLICY_FILES}{}", site.plan_flags);
-    // Cut before the last column, which is a sentence: policy and object are written with the namespace.
-    let columns = 83 + 2 * site.namespace.len();
-    site.shell.show(&format!("{line} | cut -c 1-{columns}")).await?;
+    site.shell.show(&line).await?;
     let plan = site.shell.quietly(&format!("{line} -o json")).await?;
     let plan: Value = serde_json::from_str(&plan).context("the plan is no JSON")?;
     for (object, expected) in expected_verdicts() {
