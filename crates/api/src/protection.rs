@@ -23,6 +23,8 @@ pub enum Rail {
     Lease,
     /// It is one of our own resources.
     OwnResource,
+    /// The control plane puts it into every namespace, and pods do not start without it.
+    Published,
     /// It carries the annotation `groundskeeper.dev/protect`.
     Annotated,
 }
@@ -35,6 +37,7 @@ impl Rail {
             Self::OwnNamespace => "OwnNamespace",
             Self::Lease => "Lease",
             Self::OwnResource => "OwnResource",
+            Self::Published => "PublishedByControlPlane",
             Self::Annotated => "ProtectedByAnnotation",
         }
     }
@@ -49,6 +52,7 @@ impl fmt::Display for Rail {
             Self::OwnNamespace => "objects in Groundskeeper's own namespace are never deleted",
             Self::Lease => "leases are never deleted",
             Self::OwnResource => "resources of groundskeeper.dev are never deleted",
+            Self::Published => "the control plane puts it into every namespace; pods do not start without it",
             Self::Annotated => "it carries the annotation groundskeeper.dev/protect",
         })
     }
@@ -81,6 +85,15 @@ impl Rails {
             return Some(Rail::OwnResource);
         }
         None
+    }
+}
+
+/// The objects of a kind that the control plane puts into every namespace, and would put there again.
+pub fn published_names(kind: &GroupVersionKind) -> &'static [&'static str] {
+    match (kind.group(), kind.kind.as_str()) {
+        ("", "ConfigMap") => &["kube-root-ca.crt", "openshift-service-ca.crt"],
+        ("", "ServiceAccount") => &["default"],
+        _ => &[],
     }
 }
 

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::protection::published_names;
 use api::{Rail, Rails};
 use control::TokenBucket;
 use jiff::Timestamp;
@@ -21,7 +22,6 @@ use units::{ResourceVersion, Uid};
 use crate::client::bounded;
 use crate::discovery::Resource;
 use crate::error::{ApiError, Class, Classify};
-use crate::limits::DELETIONS_IN_FLIGHT_MAX;
 use crate::paths;
 
 /// Deletes objects, with proof.
@@ -118,12 +118,12 @@ impl Deletion {
 }
 
 impl Actuator {
-    /// An actuator that acts as the client's identity, within these rails.
-    pub fn new(client: Client, rails: Rails) -> Self {
+    /// An actuator that acts as the client's identity, within these rails, with so many deletions in flight at most.
+    pub fn new(client: Client, rails: Rails, in_flight_max: u16) -> Self {
         Self {
             client: Arc::new(Quiet(client)),
             rails: Arc::new(rails),
-            in_flight: Arc::new(Semaphore::new(DELETIONS_IN_FLIGHT_MAX)),
+            in_flight: Arc::new(Semaphore::new(usize::from(in_flight_max))),
         }
     }
 
@@ -138,6 +138,9 @@ impl Actuator {
     pub fn prove(&self, target: Target, slot: BudgetSlot) -> Result<Warrant, Refused> {
         if let Some(rail) = self.rails.keep(&target.resource.kind, &target.namespace) {
             return Err(Refused::Rail(rail));
+        }
+        if published_names(&target.resource.kind).contains(&&*target.name) {
+            return Err(Refused::Rail(Rail::Published));
         }
         if target.uid.to_string().is_empty() {
             return Err(Refused::NoUid);
@@ -240,7 +243,7 @@ mod tests {
     use units::GroupVersionKind;
 
     fn target(api_version: &str, namespace: &str) -> Target {
-        let kind = GroupVersionKind { api_version: api_version.parse().unwrap(), kind: "Thing".into() };
+        let kind = GroupVersionKind { api_version: api_version.parse().unwrap(), kind: "ConfigMap".into() };
         let resource = Resource { kind, plural: "things".into(), namespaced: true, verbs: Vec::new() };
         Target {
             resource: Arc::new(resource),
@@ -265,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn there_is_no_warrant_for_what_the_rails_keep_or_what_is_not_told_apart() {
         let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        let actuator = Actuator::new(client, Rails::new("grounds"));
+        let actuator = Actuator::new(client, Rails::new("grounds"), 8);
         let now = Timestamp::UNIX_EPOCH;
         let mut budget = actuator.budget(1_000, now);
         let table = [
@@ -273,6 +276,10 @@ mod tests {
             (target("v1", "grounds"), Refused::Rail(Rail::OwnNamespace)),
             (target("coordination.k8s.io/v1", "team"), Refused::Rail(Rail::Lease)),
             (target("groundskeeper.dev/v1alpha1", "team"), Refused::Rail(Rail::OwnResource)),
+            (
+                Target { name: "kube-root-ca.crt".into(), ..target("v1", "team") },
+                Refused::Rail(Rail::Published),
+            ),
             (Target { uid: Uid::from(""), ..target("v1", "team") }, Refused::NoUid),
             (
                 Target { resource_version: ResourceVersion::from(""), ..target("v1", "team") },

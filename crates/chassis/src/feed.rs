@@ -17,13 +17,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use control::Backoff;
 use kube::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use units::GroupVersionKind;
 
 use crate::discovery::{Resource, Unserved, resolve};
 use crate::error::{ApiError, Class, Classify};
-use crate::limits::{FEED_RETRY_FIRST, FEED_RETRY_MAX};
+use crate::limits::{FEED_REOPEN_PAUSE, FEED_RETRY_FIRST, FEED_RETRY_MAX};
 use crate::metrics::{MetricName, Metrics};
 use crate::supervisor::Supervisor;
 
@@ -43,6 +43,19 @@ pub struct FeedTarget {
     pub namespace: Option<String>,
     /// How much of each object.
     pub representation: Representation,
+    /// What is done when a connection has ended.
+    pub continuity: Continuity,
+}
+
+/// What is done when a connection has ended, in good order or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Continuity {
+    /// The watch resumes where it was. What was missed comes in a moment later, and nobody can tell when that moment is
+    /// over: for what is judged with a version as a precondition, so that the server refuses what is out of date.
+    Resume,
+    /// Everything is listed anew, and the feed is not live before that is complete: for what nothing else would refuse,
+    /// such as a policy that was deleted meanwhile.
+    Relist,
 }
 
 /// How much of each object the server is asked for.
@@ -121,6 +134,7 @@ pub enum Parked {
 #[derive(Debug)]
 pub struct Feed {
     live: Arc<AtomicBool>,
+    doubt: Arc<Notify>,
     _stop: DropGuard,
 }
 
@@ -136,6 +150,7 @@ impl Feed {
         let (supervisor, metrics) = shared;
         let stop = supervisor.stopping().child_token();
         let live = Arc::new(AtomicBool::new(false));
+        let doubt = Arc::new(Notify::new());
         let task = FeedTask {
             id,
             backoff: Backoff::new(FEED_RETRY_FIRST, FEED_RETRY_MAX, &target),
@@ -143,10 +158,18 @@ impl Feed {
             client: client.clone(),
             sink: sink.clone(),
             live: Arc::clone(&live),
+            doubt: Arc::clone(&doubt),
             metrics: metrics.clone(),
         };
         supervisor.spawn("feed", run_until_stopped(task, stop.clone()));
-        Self { live, _stop: stop.drop_guard() }
+        Self { live, doubt, _stop: stop.drop_guard() }
+    }
+
+    /// Something suggests that the server could not be heard for a while: the feed is not live until it has connected
+    /// anew. A connection may look well long after the network has come and gone.
+    pub fn doubt(&self) {
+        self.live.store(false, Ordering::Release);
+        self.doubt.notify_one();
     }
 
     /// Whether the server has been heard of within the last 90 seconds, and everything that it said has been passed on.
@@ -161,6 +184,7 @@ struct FeedTask<V> {
     client: Client,
     sink: mpsc::Sender<(FeedId, FeedEvent<V>)>,
     live: Arc<AtomicBool>,
+    doubt: Arc<Notify>,
     backoff: Backoff,
     metrics: Metrics,
 }
@@ -218,14 +242,21 @@ impl<V: View> FeedTask<V> {
         let mut watcher = Watcher::new(self.client.clone(), Arc::clone(&resource), self.target.clone());
         loop {
             let sink = (self.id, &self.sink);
-            let ended = watcher.run(sink, &self.live, &mut self.backoff).await;
+            let ended = tokio::select! {
+                ended = watcher.run(sink, &self.live, &mut self.backoff) => ended,
+                () = self.doubt.notified() => Ended::Doubted,
+            };
+            watcher.end(&ended);
+            if self.target.continuity == Continuity::Relist {
+                self.live.store(false, Ordering::Release);
+            }
             let reason = ended.label();
             self.metrics.count(MetricName::WatchRestarts, &[("reason", reason)]);
             let error = match ended {
                 Ended::Unheard => return Err(Unheard),
-                Ended::Normally | Ended::Expired => {
+                Ended::Normally | Ended::Expired | Ended::Doubted => {
                     // A server that closes at once must not make us spin.
-                    tokio::time::sleep(FEED_RETRY_FIRST).await;
+                    tokio::time::sleep(FEED_REOPEN_PAUSE).await;
                     continue;
                 }
                 Ended::Failed(error) => error,

@@ -28,7 +28,9 @@ pub use client::{ClientOptions, ConnectError, connect};
 pub use discovery::{Resource, Unserved, resolve};
 pub use error::{ApiError, Class, Classify};
 pub use events::{Event, EventType, Recorder, Regarding, recorder};
-pub use feed::{Feed, FeedEvent, FeedId, FeedState, FeedTarget, Parked, Representation, View, list};
+pub use feed::{
+    Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Parked, Representation, View, list,
+};
 pub use health::Health;
 pub use http::{Endpoint, serve};
 pub use metrics::{MetricName, Metrics};

@@ -113,7 +113,7 @@ impl MetricName {
             }
             Self::GcPolicies => "Garbage collection policies, by the reason of their Ready condition",
             Self::StatusWrites => "Status writes by outcome: written, conflict, failed",
-            Self::WatchRestarts => "Watches that ended, by reason: ended, expired, failed, stopped",
+            Self::WatchRestarts => "Watches that ended, by reason: ended, expired, doubted, failed, stopped",
             Self::EventsSent => "Kubernetes events that the API server accepted",
             Self::EventsDropped => "Kubernetes events that were dropped, by reason: queue_full, send_failed",
             Self::BuildInfo => "Always 1; the label says which version runs",

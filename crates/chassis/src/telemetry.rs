@@ -16,7 +16,10 @@ pub enum LogFormat {
 
 /// Starts logging; `filter` is a level or a list of `target=level`.
 pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+    // kube logs every failed attempt as an error; we log what comes of it.
+    let quieter =
+        if filter.contains("kube_client") { filter.to_owned() } else { format!("{filter},kube_client=off") };
+    let filter = EnvFilter::try_new(quieter).map_err(|error| {
         format!("`{filter}` is not a log level: write error, warn, info, debug or trace, or a list such as info,chassis=debug ({error})")
     })?;
     let builder =

@@ -74,6 +74,9 @@ pub fn standing(policy: &Policy, object: &Object) -> Standing {
     if let Some(rail) = policy.rail {
         return Standing::Protected(rail);
     }
+    if policy.published.contains(&&*object.name) {
+        return Standing::Protected(Rail::Published);
+    }
     if object.protect {
         return Standing::Protected(Rail::Annotated);
     }

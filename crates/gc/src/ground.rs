@@ -196,6 +196,13 @@ impl Ground {
         Timestamp::from_millisecond(*at).ok()
     }
 
+    /// When the next object falls due under a policy, of those that are not due at `now` yet.
+    pub fn next_due_after(&self, policy: &NamespacedName, now: Timestamp) -> Option<Timestamp> {
+        let later = (now.as_millisecond().saturating_add(1), 0)..;
+        let (at, _) = self.tenants.get(policy)?.order.range(later).next()?;
+        Timestamp::from_millisecond(*at).ok()
+    }
+
     /// How many objects a policy has of each standing.
     pub fn counts(&self, policy: &NamespacedName) -> Counts {
         self.tenants.get(policy).map(|tenant| tenant.counts).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use api::garbage_collection_policy::{Behavior, GarbageCollectionPolicy, PropagationPolicy};
 use api::limits::{DELETIONS_PER_SECOND_MAX, GRACE_PERIOD_SECONDS_MAX, TTL_SECONDS_MAX};
+use api::protection::published_names;
 use api::{GcReason, Rail, Rails};
 use jiff::{SignedDuration, Timestamp};
 use units::{GroupVersionKind, InvalidApiVersion, KIND_BYTES_MAX, NamespacedName};
@@ -27,6 +28,8 @@ pub struct Policy {
     pub grace_period_seconds: Option<i64>,
     /// The rail that keeps everything that it targets, if one does.
     pub rail: Option<Rail>,
+    /// Objects of the kind that are kept by their name.
+    pub(crate) published: &'static [&'static str],
     pub(crate) selector: Selector,
     pub(crate) ttl: SignedDuration,
 }
@@ -118,6 +121,7 @@ impl Policy {
             propagation: behavior.propagation_policy,
             grace_period_seconds: behavior.grace_period_seconds,
             rail: rails.keep(&kind, &key.namespace),
+            published: published_names(&kind),
             selector: Selector::compile(target.label_selector.as_ref())?,
             ttl: SignedDuration::from_secs(ttl),
             target: kind,

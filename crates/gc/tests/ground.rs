@@ -158,6 +158,27 @@ fn what_is_protected_or_terminating_never_falls_due_and_is_counted() {
 }
 
 #[test]
+fn what_the_control_plane_puts_into_every_namespace_stays() {
+    let mut ground = ground(policy(60, |_| {}));
+    ground.apply(Thing::new("kube-root-ca.crt", 0).object());
+
+    assert_eq!(due(&mut ground, 1_000), []);
+    assert_eq!(ground.counts(&key()).protected, 1);
+}
+
+#[test]
+fn a_dry_run_knows_what_falls_due_next() {
+    let mut ground = ground(policy(60, |spec| spec["behavior"] = json!({"dryRun": true})));
+    [0, 20, 40]
+        .into_iter()
+        .for_each(|created| ground.apply(Thing::new(&created.to_string(), created).object()));
+
+    assert_eq!(ground.next_due_after(&key(), second(59)), Some(second(60)));
+    assert_eq!(ground.next_due_after(&key(), second(60)), Some(second(80)));
+    assert_eq!(ground.next_due_after(&key(), second(100)), None);
+}
+
+#[test]
 fn what_a_listing_does_not_show_any_more_is_gone() {
     let mut ground = ground(policy(60, |_| {}));
     ground.begin_listing();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::{DEFAULT_NAMESPACE, Rails};
+use chassis::limits::{DELETIONS_IN_FLIGHT_DEFAULT, DELETIONS_IN_FLIGHT_MAX};
 use chassis::{
     ClientOptions, Endpoint, Exit, Health, LogFormat, MetricName, Metrics, Supervisor, connect, init_logs,
     recorder, serve,
@@ -37,6 +38,15 @@ pub struct Args {
     /// Where /healthz and /readyz are served; /metrics as well if it is the same address. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8081")]
     health_probe_bind_address: SocketAddr,
+
+    /// How many deletions may be in flight at one time, over all policies: 1 to 256.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = DELETIONS_IN_FLIGHT_DEFAULT,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(DELETIONS_IN_FLIGHT_MAX))
+    )]
+    max_deletions_in_flight: u16,
 
     /// What is logged: error, warn, info, debug or trace, or a list such as info,chassis=debug.
     #[arg(long, env = "GROUNDSKEEPER_LOG", value_name = "LEVEL", default_value = "info")]
@@ -75,8 +85,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
     let (recorder, events) = recorder(client.clone(), instance(), metrics.clone());
     supervisor.spawn("events", events);
-    let rails = Rails::new(args.own_namespace);
-    let foundation = Foundation { clock, rails, supervisor: supervisor.clone(), metrics, recorder, health };
+    let rails = Rails::new(&*args.own_namespace);
+    let foundation = Foundation {
+        clock,
+        rails,
+        supervisor: supervisor.clone(),
+        metrics,
+        recorder,
+        health,
+        deletions_in_flight_max: args.max_deletions_in_flight,
+    };
     supervisor.spawn("garbage collection", gc::run(client, foundation));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
 

@@ -181,7 +181,10 @@ fn the_table_shows_what_policies_select_and_counts_the_rest() {
     1 to delete, 1 to keep, 1 protected, 0 unresolvable (at 2026-11-21T12:00:00Z)
     ");
     let wide = shed.run(&format!("plan -f policy.yaml -f objects.yaml --at {NOON} -o wide")).out;
-    assert!(wide.contains("EXPIRES   MESSAGE\n") && wide.contains("1h ago    its time was up 1h ago\n"), "{wide}");
+    assert!(
+        wide.contains("EXPIRES   MESSAGE\n") && wide.contains("1h ago    its time was up 1h ago\n"),
+        "{wide}"
+    );
     let all = shed.run(&format!("plan -f policy.yaml -f objects.yaml --at {NOON} --all")).out;
     assert!(all.contains("team/other") && !all.contains("Not shown"), "{all}");
 }

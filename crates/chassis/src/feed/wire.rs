@@ -12,7 +12,7 @@ use kube::Client;
 use tokio::sync::mpsc;
 
 use super::decode::{self, Line, Page, View};
-use super::{FeedEvent, FeedId, FeedState, FeedTarget, Representation};
+use super::{Continuity, FeedEvent, FeedId, FeedState, FeedTarget, Representation};
 use crate::client::{bounded, get};
 use crate::discovery::Resource;
 use crate::error::ApiError;
@@ -28,6 +28,8 @@ pub(super) enum Ended {
     Normally,
     /// What it was to go on from is too old: list anew.
     Expired,
+    /// It was given up because it could no longer be relied on.
+    Doubted,
     /// It failed.
     Failed(ApiError),
     /// Nobody listens any more.
@@ -39,6 +41,7 @@ impl Ended {
         match self {
             Self::Normally => "ended",
             Self::Expired => "expired",
+            Self::Doubted => "doubted",
             Self::Failed(_) => "failed",
             Self::Unheard => "stopped",
         }
@@ -94,11 +97,18 @@ impl Watcher {
             Ok(()) => Ended::Normally,
             Err(Stop::Unheard) => Ended::Unheard,
             Err(Stop::Failed(error)) => Ended::Failed(error),
-            Err(Stop::Expired) => {
-                self.seen = None;
-                Ended::Expired
-            }
+            Err(Stop::Expired) => Ended::Expired,
         }
+    }
+
+    /// Takes in that a connection has ended: from where the next one goes on.
+    pub(super) fn end(&mut self, ended: &Ended) {
+        let resumes = self.target.continuity == Continuity::Resume && !matches!(ended, Ended::Expired);
+        if !resumes {
+            self.seen = None;
+        }
+        // A connection that was given up may have left half a line.
+        self.line = Vec::new();
     }
 
     async fn connection<V: View>(
@@ -224,6 +234,7 @@ pub async fn list<V: View>(
         kind: resource.kind.clone(),
         namespace: Some(namespace.to_owned()),
         representation: Representation::Metadata,
+        continuity: Continuity::Resume,
     };
     let mut continue_from = None;
     loop {

@@ -8,9 +8,9 @@ use std::future::pending;
 use std::sync::Arc;
 
 use chassis::actuator::{Actuator, Budget, Deletion, Exhausted, Manner, Target};
-use chassis::{FeedId, MetricName, Metrics};
+use chassis::{ApiError, FeedId, MetricName, Metrics};
 use control::{Backoff, Timers};
-use gc::{Due, Policy, Settled};
+use gc::{Due, Mode, Policy, Settled};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::Duration;
@@ -51,6 +51,13 @@ pub(super) struct Done {
     plot: FeedId,
     deletion: Deletion,
     answered_at: Took,
+}
+
+impl Done {
+    /// Whether the server did not answer at all.
+    pub(super) fn was_unheard(&self) -> bool {
+        matches!(&self.deletion, Deletion::Failed(ApiError::TimedOut(_) | ApiError::Unreachable(_)))
+    }
 }
 
 /// How long the call took.
@@ -110,18 +117,29 @@ impl Deletions {
 
     /// Sees to it that a policy is looked at when its next object falls due.
     pub(super) fn arm(&mut self, observed: &Observed, key: &NamespacedName, now: Timestamp) {
-        let Some(turn) = self.turns.get_mut(key) else { return };
-        let next = observed.plot_of(key).and_then(|plot| plot.ground.next_due(key));
-        let wake = next.map(|at| turn.not_before.map_or(at, |hold| at.max(hold)));
-        match wake {
-            Some(at) if at <= now => {
-                self.timers.set(key, None);
-                if !turn.queued {
-                    turn.queued = true;
-                    self.ready.push_back(key.clone());
-                }
-            }
-            later => self.timers.set(key, later),
+        let (Some(turn), Some(Ok(policy))) =
+            (self.turns.get_mut(key), observed.policy(key).map(|tracked| &tracked.spec))
+        else {
+            return self.timers.set(key, None);
+        };
+        let ground = observed.plot_of(key).map(|plot| &plot.ground);
+        if policy.mode != Mode::Enforce {
+            // It deletes nothing: it is woken only to say how many are due by then.
+            turn.denied = None;
+            return self.timers.set(key, ground.and_then(|ground| ground.next_due_after(key, now)));
+        }
+        let Some(next) = ground.and_then(|ground| ground.next_due(key)) else {
+            turn.denied = None;
+            return self.timers.set(key, None);
+        };
+        let wake = turn.not_before.map_or(next, |hold| next.max(hold));
+        if wake > now {
+            return self.timers.set(key, Some(wake));
+        }
+        self.timers.set(key, None);
+        if !turn.queued {
+            turn.queued = true;
+            self.ready.push_back(key.clone());
         }
     }
 
@@ -130,10 +148,11 @@ impl Deletions {
         self.timers.next()
     }
 
-    /// Starts all deletions that may start now.
-    pub(super) fn launch(&mut self, observed: &mut Observed, now: Timestamp) {
-        while let Some(key) = self.timers.pop_due(now) {
-            self.arm(observed, &key, now);
+    /// Starts all deletions that may start now; returns the policies of which something has fallen due.
+    pub(super) fn launch(&mut self, observed: &mut Observed, now: Timestamp) -> Vec<NamespacedName> {
+        let woken: Vec<_> = std::iter::from_fn(|| self.timers.pop_due(now)).collect();
+        for key in &woken {
+            self.arm(observed, key, now);
         }
         while let Some(key) = self.ready.pop_front() {
             match self.take_turn(observed, &key, now) {
@@ -144,9 +163,8 @@ impl Deletions {
                 }
                 TurnTaken::NothingDue => {
                     self.step_down(&key);
-                    // What is not due now may be due later; what no policy may delete (a dry run's) never wakes it.
-                    let next = observed.plot_of(&key).and_then(|plot| plot.ground.next_due(&key));
-                    self.timers.set(&key, next.filter(|at| *at > now));
+                    let next = observed.plot_of(&key).and_then(|plot| plot.ground.next_due_after(&key, now));
+                    self.timers.set(&key, next);
                 }
                 TurnTaken::Wait(at) => {
                     self.step_down(&key);
@@ -154,6 +172,7 @@ impl Deletions {
                 }
             }
         }
+        woken
     }
 
     fn step_down(&mut self, key: &NamespacedName) {

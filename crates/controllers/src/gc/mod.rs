@@ -42,6 +42,8 @@ pub struct Foundation {
     pub recorder: Recorder,
     /// What probes are told.
     pub health: Health,
+    /// How many deletions may be in flight at one time, over all policies.
+    pub deletions_in_flight_max: u16,
 }
 
 /// The garbage collector.
@@ -74,12 +76,13 @@ enum Wake {
 
 impl GarbageCollector {
     fn new(client: Client, foundation: Foundation) -> Self {
-        let Foundation { clock, rails, supervisor, metrics, recorder, health } = foundation;
+        let Foundation { clock, rails, supervisor, metrics, recorder, health, deletions_in_flight_max } =
+            foundation;
         let (policy_sink, policy_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
         let (ground_sink, ground_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
         let shared = (&supervisor, &metrics);
         let policy_feed = Feed::start(0, observe::policies(), &client, &policy_sink, shared);
-        let actuator = Actuator::new(client.clone(), rails.clone());
+        let actuator = Actuator::new(client.clone(), rails.clone(), deletions_in_flight_max);
         Self {
             policy_feed,
             policy_events,
@@ -104,7 +107,9 @@ impl GarbageCollector {
             self.health.tick();
             let now = self.clock.now();
             if self.check_readiness() {
-                self.deletions.launch(&mut self.observed, now);
+                for key in self.deletions.launch(&mut self.observed, now) {
+                    self.reports.mark(&key, now);
+                }
             }
             self.reports.write_due(&self.observed, &self.deletions, now);
             match self.wait(now, &mut batch).await {
@@ -141,8 +146,14 @@ impl GarbageCollector {
     }
 
     /// Whether decisions may be made: the policies are up to date.
-    fn check_readiness(&self) -> bool {
-        let live = self.policy_feed.is_live() && self.observed.has_all_policies();
+    ///
+    /// The order matters: what the feed showed before it became live is in the queue by then, and is taken in first.
+    fn check_readiness(&mut self) -> bool {
+        let heard = self.policy_feed.is_live();
+        while let Ok((_, event)) = self.policy_events.try_recv() {
+            self.take_policy_event(event);
+        }
+        let live = heard && self.observed.has_all_policies();
         if live {
             self.health.ready();
         } else {
@@ -178,6 +189,10 @@ impl GarbageCollector {
     fn settle(&mut self, done: &apply::Done) {
         let now = self.clock.now();
         let settled = self.deletions.settle(&mut self.observed, done, now);
+        if done.was_unheard() {
+            // The server could not be reached: what it has to say of the policies may not have reached us either.
+            self.policy_feed.doubt();
+        }
         self.reports.deletion(&done.policy, &done.due.name, settled, now);
         self.look_at(&done.policy, now);
     }
@@ -198,9 +213,13 @@ impl GarbageCollector {
         if tokio::time::timeout(FINISH_TIMEOUT, finishing).await.is_err() {
             tracing::warn!("deletions were still in flight at the end; they are settled by the next start");
         }
-        let now = self.clock.now();
-        self.reports.write_all(&self.observed, &self.deletions, now);
-        if tokio::time::timeout(FINISH_TIMEOUT, self.reports.wait_all()).await.is_err() {
+        // What is being written now may be out of date already: first let it end, then say the last word.
+        let reporting = async {
+            self.reports.wait_all(&mut self.observed, &*self.clock).await;
+            self.reports.write_all(&self.observed, &self.deletions, self.clock.now());
+            self.reports.wait_all(&mut self.observed, &*self.clock).await;
+        };
+        if tokio::time::timeout(FINISH_TIMEOUT, reporting).await.is_err() {
             tracing::warn!("statuses were still being written at the end; the next start writes them");
         }
         tracing::info!("garbage collection has ended");

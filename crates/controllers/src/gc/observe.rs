@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use api::{GarbageCollectionPolicy, GarbageCollectionPolicyStatus, Rail, Rails};
 use chassis::{
-    Feed, FeedEvent, FeedId, FeedState, FeedTarget, MetricName, Metrics, Parked, Representation, Resource,
-    Supervisor,
+    Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, MetricName, Metrics, Parked, Representation,
+    Resource, Supervisor,
 };
 use gc::{Ground, Invalid, Policy};
 use kube::Client;
@@ -23,6 +23,8 @@ pub(super) fn policies() -> FeedTarget {
         kind: GroupVersionKind { api_version, kind: "GarbageCollectionPolicy".to_owned() },
         namespace: None,
         representation: Representation::Full,
+        // No precondition of a deletion would notice that its policy is gone.
+        continuity: Continuity::Relist,
     }
 }
 
@@ -275,6 +277,7 @@ impl Observed {
             kind: policy.target.clone(),
             namespace: Some(policy.key.namespace.clone()),
             representation: Representation::Metadata,
+            continuity: Continuity::Resume,
         };
         let id = match self.ids.get(&target) {
             Some(id) => *id,
@@ -338,6 +341,15 @@ impl Plot {
         }
     }
 
+    /// Tells it once: while the reason stays the same, every further try would say it again.
+    fn tell_parked(&self, parked: &Parked) {
+        let reason = parked.to_string();
+        let told = matches!(&self.state, PlotState::Parked(before) if before.to_string() == reason);
+        if !told {
+            tell_parked(parked, &self.target, &reason);
+        }
+    }
+
     fn take(&mut self, event: FeedEvent<views::Object>) {
         match event {
             FeedEvent::Listing => self.ground.begin_listing(),
@@ -357,7 +369,7 @@ impl Plot {
             }
             FeedEvent::State(FeedState::Live(resource)) => self.state = PlotState::of(resource),
             FeedEvent::State(FeedState::Parked(parked)) => {
-                tell_parked(&parked, &self.target, &parked.to_string());
+                self.tell_parked(&parked);
                 self.state = PlotState::Parked(parked);
             }
         }

@@ -13,7 +13,8 @@ use api::{ConditionStatus, ConditionType, GarbageCollectionPolicyStatus, GcReaso
 use chassis::{
     ApiError, Class, Classify, Event, EventType, MetricName, Metrics, Recorder, Regarding, write_status,
 };
-use control::Timers;
+use control::{Clock, Timers};
+use gc::Mode;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
@@ -154,8 +155,12 @@ impl Reports {
     }
 
     /// Waits for all statuses that are being written.
-    pub(super) async fn wait_all(&mut self) {
-        while self.writes.join_next().await.is_some() {}
+    pub(super) async fn wait_all(&mut self, observed: &mut Observed, clock: &dyn Clock) {
+        while let Some(written) = self.writes.join_next().await {
+            if let Ok(written) = written {
+                self.written(observed, written, clock.now());
+            }
+        }
     }
 
     /// Takes in that a status has been written, or not.
@@ -257,7 +262,10 @@ fn status(
 ) -> GarbageCollectionPolicyStatus {
     let policy = tracked.spec.as_ref().ok();
     let counts = plot.zip(policy).map(|(plot, policy)| plot.ground.counts(&policy.key)).unwrap_or_default();
-    let next = plot.zip(policy).and_then(|(plot, policy)| plot.ground.next_due(&policy.key));
+    let next = plot.zip(policy).and_then(|(plot, policy)| match policy.mode {
+        Mode::Enforce => plot.ground.next_due(&policy.key),
+        Mode::DryRun | Mode::Paused => plot.ground.next_due_after(&policy.key, now),
+    });
     GarbageCollectionPolicyStatus {
         observed_generation: tracked.generation,
         matched: counts.matched,

@@ -64,6 +64,11 @@ const VERDICTS: &[(&str, &str, &str)] = &[
     ("Protected", "OwnResource", "It is a resource of groundskeeper.dev."),
     (
         "Protected",
+        "PublishedByControlPlane",
+        "The control plane puts it into every namespace: `kube-root-ca.crt`, the service account `default`.",
+    ),
+    (
+        "Protected",
         "ProtectedByAnnotation",
         "It carries the annotation `groundskeeper.dev/protect` with any value but `false`.",
     ),

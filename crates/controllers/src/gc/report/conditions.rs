@@ -34,7 +34,7 @@ impl Situation {
                 format!("reading the {} objects of {}", policy.target, policy.key.namespace),
             ),
             Some(PlotState::Parked(parked)) => parked_situation(parked),
-            Some(PlotState::Live(resource)) => match denied {
+            Some(PlotState::Live(resource)) => match denied.filter(|_| policy.mode == Mode::Enforce) {
                 Some(message) => Self::Stuck(
                     GcReason::Forbidden,
                     format!("the service account lacks `delete` on `{}`: {message}", resource.name()),

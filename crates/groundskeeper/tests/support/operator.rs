@@ -1,0 +1,143 @@
+//! The program under test, as a process of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+use testbed::{ControlPlane, ManagedProcess};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{DEADLINE, eventually, holds, identity};
+
+/// A running operator; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    process: ManagedProcess,
+    metrics: SocketAddr,
+    health: SocketAddr,
+}
+
+impl Operator {
+    /// Starts an operator under its own identity, and waits until it is ready.
+    pub(crate) async fn start(cluster: &ControlPlane) -> Self {
+        let operator = Self::launch(cluster, identity(cluster).kubeconfig()).await;
+        operator.ready(cluster).await;
+        operator
+    }
+
+    /// Starts an operator, and waits until it listens.
+    pub(crate) async fn launch(cluster: &ControlPlane, kubeconfig: &Path) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groundskeeper"));
+        command
+            .args([
+                "run",
+                "--own-namespace",
+                "groundskeeper-system",
+                "--log-level",
+                "info,chassis=debug,controllers=debug",
+            ])
+            .args(["--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"])
+            .arg("--kubeconfig")
+            .arg(kubeconfig);
+        let name = format!("operator-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let process = cluster.spawn(command, &name).unwrap();
+        let (metrics, health) = eventually(cluster, "the operator listens", async || {
+            let log = lines(&process);
+            address(&log, "metrics").zip(address(&log, "health")).ok_or_else(|| format!("{log:?}"))
+        })
+        .await;
+        Self { process, metrics, health }
+    }
+
+    /// Waits until it is ready.
+    pub(crate) async fn ready(&self, cluster: &ControlPlane) {
+        eventually(cluster, "the operator is ready", async || {
+            let (code, text) = self.readiness().await;
+            holds(code == 200, text)
+        })
+        .await;
+    }
+
+    pub(crate) async fn readiness(&self) -> (u16, String) {
+        get(self.health, "/readyz").await
+    }
+
+    pub(crate) async fn liveness(&self) -> (u16, String) {
+        get(self.health, "/healthz").await
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        let (code, text) = get(self.metrics, "/metrics").await;
+        assert_eq!(code, 200, "{text}");
+        text
+    }
+
+    /// The value of a series, if it is there; `labels` are parts that it must have, such as `outcome="deleted"`.
+    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> Option<f64> {
+        let text = self.metrics().await;
+        let series = |line: &&str| {
+            line.split(['{', ' ']).next() == Some(name) && labels.iter().all(|label| line.contains(label))
+        };
+        text.lines().find(series).map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
+    /// What it has logged: every whole line, and every one must be a JSON object.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        lines(&self.process)
+    }
+
+    /// What it has logged as an error of its own: nothing, unless something is wrong with it. The client library calls
+    /// it an error whenever a server cannot be reached.
+    pub(crate) fn errors(&self) -> Vec<Value> {
+        let own = |line: &Value| !line["target"].as_str().unwrap_or_default().starts_with("kube_client");
+        self.log().into_iter().filter(|line| line["level"] == "ERROR" && own(line)).collect()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.exit_status().unwrap().is_none()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(self) -> ExitStatus {
+        self.process.terminate().unwrap();
+        self.process.wait_exit(DEADLINE).await.unwrap().expect("the operator stops when it is asked to")
+    }
+
+    /// Kills it, as a node does that loses power.
+    pub(crate) fn kill(self) {
+        self.process.kill().unwrap();
+    }
+}
+
+fn lines(process: &ManagedProcess) -> Vec<Value> {
+    let log = process.log().unwrap();
+    let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+        .collect()
+}
+
+fn address(log: &[Value], purpose: &str) -> Option<SocketAddr> {
+    let listening = |line: &&Value| line["message"] == "listening" && line["purpose"] == purpose;
+    log.iter().find(listening).map(|line| line["address"].as_str().unwrap().parse().unwrap())
+}
+
+/// One request over plain HTTP: status and body.
+async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
