@@ -99,9 +99,6 @@ impl Operator {
         let name = format!("groundskeeper-{}", cluster.directory().join("logs").read_dir()?.count());
         let mut command = Command::new(binary);
         command.arg("run").arg("--kubeconfig").arg(identity.kubeconfig());
-        if let Ok(n) = std::env::var("EXP_N") {
-            command.args(["--max-deletions-in-flight", &n]);
-        }
         command.args(["--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"]);
         Ok(Self { process: cluster.spawn(command, &name)?, addresses: Mutex::default() })
     }
