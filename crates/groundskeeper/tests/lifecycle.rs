@@ -285,3 +285,28 @@ async fn an_operator_without_definitions_or_rights_says_what_is_missing_and_star
     assert!(operator.errors().is_empty(), "{:#?}", operator.errors());
     assert!(operator.stop().await.success());
 }
+
+/// Servers before 1.32, and those with the feature off, list page by page.
+#[tokio::test]
+async fn a_server_that_does_not_stream_lists_is_read_in_pages() {
+    let options = support::audited().api_server_flag("--feature-gates=WatchList=false");
+    let cluster = ControlPlane::start(options).await.unwrap();
+    install_crds(&cluster);
+    install_rbac(&cluster, &["configmaps"]);
+    let team = Team::new(&cluster, "paged").await;
+    let objects = team.create_many(600, &config_map("object").labelled("tmp=yes")).await;
+    team.create(policy("sweep").labelled("tmp=yes").after(1).at_rate(5_000)).await;
+
+    let operator = Operator::start(&cluster).await;
+
+    all_went_once(&team, &objects, 1).await;
+    let requests = support::audit::requests(&cluster, &team.namespace);
+    let pages = requests.iter().filter(|request| request.verb == "list" && request.resource == "configmaps");
+    assert!(pages.count() >= 2, "{requests:#?}");
+
+    // What comes after the listing is watched from there.
+    let later = team.create(config_map("later").labelled("tmp=yes")).await;
+    team.gone(&later).await;
+    assert!(operator.errors().is_empty(), "{:#?}", operator.errors());
+    assert!(operator.stop().await.success());
+}
