@@ -205,6 +205,7 @@ impl Observed {
         let shown = self.shown.take().unwrap_or_default();
         let gone: Vec<_> = self.policies.keys().filter(|key| !shown.contains(*key)).cloned().collect();
         gone.iter().for_each(|key| self.drop_policy(key));
+        "the policies are being listed anew".clone_into(&mut self.why_no_policies);
         tracing::info!(policies = self.policies.len(), "the policies have been listed");
         gone
     }

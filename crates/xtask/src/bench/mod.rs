@@ -36,6 +36,25 @@ pub(crate) struct Args {
     /// Objects that are tracked while memory is measured.
     #[arg(long, default_value_t = 50_000)]
     tracked: usize,
+
+    /// Only this run. May be given again. Default: all.
+    #[arg(long, value_enum)]
+    only: Vec<Run>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Run {
+    /// Deletes per second.
+    Throughput,
+    /// Lateness of objects that fall due steadily.
+    Stream,
+    /// Lateness of objects that fall due together.
+    Burst,
+    /// Time from start to first deletion.
+    Start,
+    /// Bytes per tracked object.
+    Memory,
 }
 
 /// Seconds that objects of the lateness runs live.
@@ -46,7 +65,7 @@ const RUN_TIMEOUT: Duration = Duration::from_mins(5);
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if cfg!(debug_assertions) {
-        return in_release(args);
+        return in_release();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure(args))?;
@@ -54,11 +73,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Numbers of an unoptimised build say nothing: runs itself again, optimised.
-fn in_release(args: &Args) -> Result<ExitCode> {
+fn in_release() -> Result<ExitCode> {
     println!("building optimised (minutes, the first time)…");
     let status = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--release", "--package", "xtask", "--", "bench"])
-        .args(["--objects", &args.objects.to_string(), "--tracked", &args.tracked.to_string()])
+        .args(std::env::args().skip_while(|argument| argument != "bench").skip(1))
         .status()
         .context("running cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -72,11 +91,22 @@ async fn measure(args: &Args) -> Result<()> {
     let bench = Bench { cluster, binary };
 
     println!("\n| what | measured | goal |\n|---|---|---|");
-    bench.throughput(args.objects).await?;
-    bench.lateness_of_a_stream().await?;
-    bench.lateness_of_a_burst().await?;
-    bench.first_deletion().await?;
-    bench.memory(args.tracked).await?;
+    let wanted = |run| args.only.is_empty() || args.only.contains(&run);
+    if wanted(Run::Throughput) {
+        bench.throughput(args.objects).await?;
+    }
+    if wanted(Run::Stream) {
+        bench.lateness_of_a_stream().await?;
+    }
+    if wanted(Run::Burst) {
+        bench.lateness_of_a_burst().await?;
+    }
+    if wanted(Run::Start) {
+        bench.first_deletion().await?;
+    }
+    if wanted(Run::Memory) {
+        bench.memory(args.tracked).await?;
+    }
     drop(bench.cluster.stop().await);
     Ok(())
 }
