@@ -34,9 +34,9 @@ pub const FEED_REOPEN_PAUSE: Duration = Duration::from_millis(50);
 /// Events of feeds that may wait to be taken in: a page and a bit, so that a feed does not outrun its reader's memory.
 pub const FEED_QUEUE_EVENTS: usize = 1_024;
 
-/// Deletions in flight at one time, over all policies, unless told otherwise. More gets hardly more out of an API server,
-/// but each waits longer: of a hundred that are due at once, half are gone earlier with 8 than with 48 in flight.
-pub const DELETIONS_IN_FLIGHT_DEFAULT: u16 = 16;
+/// Deletions in flight at one time, over all policies, unless told otherwise. With fewer an API server is not kept busy;
+/// more gets hardly more out of it, and is felt by its other users (`cargo xtask bench` shows both).
+pub const DELETIONS_IN_FLIGHT_DEFAULT: u16 = 32;
 
 /// The most deletions in flight that may be asked for: beyond it, other users of the API server suffer for nothing.
 pub const DELETIONS_IN_FLIGHT_MAX: u16 = 256;

@@ -81,6 +81,21 @@ impl Load {
         Ok(count as f64 / clock.seconds())
     }
 
+    /// Deletes what was created, with so many in flight, and says after how many seconds each was accepted.
+    pub(super) async fn delete_at_once(
+        &self,
+        prefix: &str,
+        count: usize,
+        in_flight: usize,
+    ) -> Result<Vec<f64>> {
+        let clock = Stopwatch::start();
+        stream::iter(0..count)
+            .map(async |number| self.delete_one(prefix, number).await.map(|()| clock.seconds()))
+            .buffer_unordered(in_flight)
+            .try_collect()
+            .await
+    }
+
     async fn create_one(&self, prefix: &str, number: usize, bytes: usize) -> Result<()> {
         let object = json!({
             "apiVersion": "v1",

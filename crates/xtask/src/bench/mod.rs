@@ -163,12 +163,26 @@ impl Bench {
 
     /// 100 objects are created in every second, so 100 fall due in every second, all at its start.
     async fn lateness_of_a_stream(&self) -> Result<()> {
+        self.bare_bursts().await?;
         let load = Load::new(&self.cluster, "stream").await?;
         let operator = Operator::start(&self.cluster, &self.binary).await?;
         load.policy(TTL_SECONDS).await?;
         let count = 2_000;
         load.create_steadily("a", count, 100).await?;
         late("100 per second", &operator.lateness(count, RUN_TIMEOUT).await?, "p50 < 20 ms, p99 < 100 ms");
+        Ok(())
+    }
+
+    /// What a bare client needs for 100 deletions at once, again and again with a second between: the floor.
+    async fn bare_bursts(&self) -> Result<()> {
+        let load = Load::new(&self.cluster, "floor").await?;
+        let mut seconds = Vec::new();
+        for burst in 0..12 {
+            let prefix = format!("b{burst}");
+            load.create_steadily(&prefix, 100, 100).await?;
+            seconds.extend(load.delete_at_once(&prefix, 100, 32).await?);
+        }
+        late("bare client, 100 at once, 32 in flight", &Lateness::new(seconds), "baseline");
         Ok(())
     }
 
