@@ -36,7 +36,7 @@ pub const FEED_QUEUE_EVENTS: usize = 1_024;
 
 /// Deletions in flight at one time, over all policies, unless told otherwise. With fewer an API server is not kept busy;
 /// more gets hardly more out of it, and is felt by its other users (`cargo xtask bench` shows both).
-pub const DELETIONS_IN_FLIGHT_DEFAULT: u16 = 32;
+pub const DELETIONS_IN_FLIGHT_DEFAULT: u16 = 48;
 
 /// The most deletions in flight that may be asked for: beyond it, other users of the API server suffer for nothing.
 pub const DELETIONS_IN_FLIGHT_MAX: u16 = 256;

@@ -5,17 +5,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use chassis::actuator::{Actuator, Budget, Deletion, Exhausted, Manner, Target};
 use chassis::{ApiError, FeedId, MetricName, Metrics};
 use control::{Backoff, Timers};
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt as _};
 use gc::{Due, Mode, Policy, Settled};
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 use tokio::time::Duration;
 use units::NamespacedName;
 
@@ -31,8 +28,7 @@ pub(super) struct Deletions {
     ready: VecDeque<NamespacedName>,
     /// When each other policy is to be looked at.
     timers: Timers<NamespacedName>,
-    /// Polled by the driver itself: an answer is followed by the next request without a detour through a scheduler.
-    in_flight: FuturesUnordered<BoxFuture<'static, Option<Done>>>,
+    in_flight: JoinSet<Done>,
 }
 
 /// A policy's place in the order of turns.
@@ -84,7 +80,7 @@ impl Deletions {
             turns: HashMap::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
-            in_flight: FuturesUnordered::new(),
+            in_flight: JoinSet::new(),
         }
     }
 
@@ -219,12 +215,10 @@ impl Deletions {
             Ok(warrant) => {
                 let call = carry_out(self.actuator.clone(), warrant, manner(&policy));
                 let (policy, plot) = (key.clone(), plot_id);
-                let answered = async move {
+                self.in_flight.spawn(async move {
                     let (deletion, took) = call.await;
                     Done { policy, due, plot, deletion, answered_at: Took(took) }
-                };
-                // A call that breaks must not take the driver with it; its object is left alone until it changes.
-                self.in_flight.push(AssertUnwindSafe(answered).catch_unwind().map(Result::ok).boxed());
+                });
             }
             Err(refused) => {
                 // The engine has let through what the rails keep: that is our fault, and the object's luck.
@@ -247,16 +241,13 @@ impl Deletions {
     /// The next deletion that has been answered; none, when there are none.
     pub(super) async fn next_in_flight(&mut self) -> Option<Done> {
         loop {
-            if let Some(done) = self.in_flight.next().await? {
-                return Some(done);
+            match self.in_flight.join_next().await? {
+                Ok(done) => return Some(done),
+                Err(error) => {
+                    tracing::error!(%error, "a deletion's task broke; its object is left alone until it changes");
+                }
             }
-            tracing::error!("a deletion's call broke; its object is left alone until it changes");
         }
-    }
-
-    /// A deletion that has been answered already, if there is one.
-    pub(super) fn take_done(&mut self) -> Option<Done> {
-        self.next_in_flight().now_or_never().flatten()
     }
 
     /// Takes in how a deletion went; returns whether the object was deleted, by us, and when it had fallen due.

@@ -117,7 +117,7 @@ impl GarbageCollector {
                 Wake::Time => {}
                 Wake::Policy(event) => self.take_policy_event(*event),
                 Wake::Ground => self.take_ground_events(&mut batch),
-                Wake::Deleted(done) => self.settle_all(done),
+                Wake::Deleted(done) => self.settle(&done),
                 Wake::Written(written) => self.reports.written(&mut self.observed, written, self.clock.now()),
             }
         }
@@ -186,15 +186,6 @@ impl GarbageCollector {
         }
     }
 
-    /// Takes in an answer, and all others that are there already.
-    fn settle_all(&mut self, first: apply::Done) {
-        let mut next = Some(first);
-        while let Some(done) = next {
-            self.settle(&done);
-            next = self.deletions.take_done();
-        }
-    }
-
     fn settle(&mut self, done: &apply::Done) {
         let now = self.clock.now();
         let settled = self.deletions.settle(&mut self.observed, done, now);
@@ -223,18 +214,14 @@ impl GarbageCollector {
             tracing::warn!("deletions were still in flight at the end; they are settled by the next start");
         }
         // What is being written now may be out of date already: first let it end, then say the last word.
-        let mut told = self.wait_for_reports().await;
-        self.reports.write_all(&self.observed, &self.deletions, self.clock.now());
-        told &= self.wait_for_reports().await;
-        if !told {
+        let reporting = async {
+            self.reports.wait_all(&mut self.observed, &*self.clock).await;
+            self.reports.write_all(&self.observed, &self.deletions, self.clock.now());
+            self.reports.wait_all(&mut self.observed, &*self.clock).await;
+        };
+        if tokio::time::timeout(FINISH_TIMEOUT, reporting).await.is_err() {
             tracing::warn!("statuses were still being written at the end; the next start writes them");
         }
         tracing::info!("garbage collection has ended");
-    }
-
-    /// Whether all statuses under way have been written in time.
-    async fn wait_for_reports(&mut self) -> bool {
-        let all = self.reports.wait_all(&mut self.observed, &*self.clock);
-        tokio::time::timeout(FINISH_TIMEOUT / 2, all).await.is_ok()
     }
 }
