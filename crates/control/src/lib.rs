@@ -8,9 +8,11 @@
 mod backoff;
 mod bucket;
 mod clock;
+mod mutant;
 mod timers;
 
 pub use backoff::Backoff;
 pub use bucket::TokenBucket;
-pub use clock::{Clock, SystemClock};
+pub use clock::{CLOCK_OFFSET_VARIABLE, CLOCK_RATE_VARIABLE, Clock, Steady, SystemClock};
+pub use mutant::{MUTANT_VARIABLE, Mutant};
 pub use timers::Timers;
