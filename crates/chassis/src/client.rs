@@ -2,14 +2,21 @@
 //!
 //! kube's own retries are off: they repeat creations and evictions blindly. Whoever calls decides what may be repeated.
 
+mod measured;
+
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use control::Clock;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::error::ApiError;
 use crate::limits::{CALL_TIMEOUT, CONNECT_TIMEOUT};
+use crate::metrics::Metrics;
+use measured::Measure;
 
 /// Where to find the cluster.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +55,26 @@ pub enum ConnectError {
 
 /// Builds a client. Does not talk to the server yet.
 pub async fn connect(options: &ClientOptions) -> Result<Client, ConnectError> {
+    let config = prepared(options).await?;
+    let server = config.cluster_url.to_string();
+    Client::try_from(config).map_err(|error| ConnectError::Client { server, message: error.to_string() })
+}
+
+/// Builds a client whose every request is counted, timed and traced. Does not talk to the server yet.
+pub async fn connect_measured(
+    options: &ClientOptions,
+    metrics: &Metrics,
+    clock: Arc<dyn Clock>,
+) -> Result<Client, ConnectError> {
+    let config = prepared(options).await?;
+    let server = config.cluster_url.to_string();
+    let host = config.cluster_url.authority().map_or("", |authority| authority.as_str()).into();
+    let builder = ClientBuilder::try_from(config)
+        .map_err(|error| ConnectError::Client { server, message: error.to_string() })?;
+    Ok(builder.with_layer(&Measure { metrics: metrics.clone(), clock, host }).build())
+}
+
+async fn prepared(options: &ClientOptions) -> Result<Config, ConnectError> {
     // kube installs a provider only if there is none; ours goes first. It may be there already: that is fine.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let mut config = configuration(options).await?;
@@ -56,8 +83,7 @@ pub async fn connect(options: &ClientOptions) -> Result<Client, ConnectError> {
     // Watches are long: silence is bounded where they are read, calls where they are made.
     config.read_timeout = None;
     config.write_timeout = Some(CALL_TIMEOUT);
-    let server = config.cluster_url.to_string();
-    Client::try_from(config).map_err(|error| ConnectError::Client { server, message: error.to_string() })
+    Ok(config)
 }
 
 async fn configuration(options: &ClientOptions) -> Result<Config, ConnectError> {

@@ -23,8 +23,9 @@ mod paths;
 mod status;
 mod supervisor;
 mod telemetry;
+mod trace;
 
-pub use client::{ClientOptions, ConnectError, connect};
+pub use client::{ClientOptions, ConnectError, connect, connect_measured};
 pub use discovery::{Resource, Unserved, resolve};
 pub use error::{ApiError, Class, Classify};
 pub use events::{Event, EventType, Recorder, Regarding, recorder};

@@ -1,206 +1,103 @@
 //! Metrics: each is one variant, with its name, its help and its labels in one table.
 //!
-//! Label values come from enums or from the keys of policies, so that there are never more series than policies times a
-//! small number; the series of a policy that is gone are taken out.
+//! Label values come from enums, from the names of controllers, queues and webhooks, or from the keys of policies, so
+//! that there are never more series than policies times a small number; the series of what is gone are taken out.
+//! Histograms keep the trace of their latest measurement in each bucket as an exemplar, while traces are on.
+
+mod table;
+
+#[cfg(test)]
+mod openmetrics;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// Every metric that we export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MetricName {
-    /// Deletions by policy and outcome.
-    GcDeletions,
-    /// Time from falling due to the accepted deletion.
-    GcDeletionLateness,
-    /// Time that a delete call takes.
-    GcDeletionDuration,
-    /// Objects by policy and state.
-    GcObjects,
-    /// Objects held in the index.
-    GcTrackedObjects,
-    /// Policies by the reason of their `Ready` condition.
-    GcPolicies,
-    /// Status writes by outcome.
-    StatusWrites,
-    /// Watches that ended, by reason.
-    WatchRestarts,
-    /// Kubernetes events sent.
-    EventsSent,
-    /// Kubernetes events dropped, by reason.
-    EventsDropped,
-    /// The version that runs.
-    BuildInfo,
-}
+use crate::trace;
+use table::Kind;
 
-/// What kind of metric it is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Counter,
-    Gauge,
-    /// With the upper bounds of its buckets, in seconds.
-    Histogram(&'static [f64]),
-}
-
-const LATENESS_BUCKETS: &[f64] =
-    &[0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0];
-const DURATION_BUCKETS: &[f64] =
-    &[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
-
-impl MetricName {
-    /// All of them, in the order of the reference page.
-    pub const ALL: [Self; 11] = [
-        Self::GcDeletions,
-        Self::GcDeletionLateness,
-        Self::GcDeletionDuration,
-        Self::GcObjects,
-        Self::GcTrackedObjects,
-        Self::GcPolicies,
-        Self::StatusWrites,
-        Self::WatchRestarts,
-        Self::EventsSent,
-        Self::EventsDropped,
-        Self::BuildInfo,
-    ];
-
-    /// The name as it is exported, with its suffix.
-    pub fn exported(self) -> String {
-        let suffix = if self.kind() == Kind::Counter { "_total" } else { "" };
-        format!("{}{suffix}", self.stem())
-    }
-
-    /// `counter`, `gauge` or `histogram`.
-    pub const fn type_name(self) -> &'static str {
-        match self.kind() {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram(_) => "histogram",
-        }
-    }
-
-    /// The name of each label.
-    pub const fn labels(self) -> &'static [&'static str] {
-        match self {
-            Self::GcDeletions => &["policy_namespace", "policy_name", "outcome"],
-            Self::GcObjects => &["policy_namespace", "policy_name", "state"],
-            Self::GcPolicies | Self::WatchRestarts | Self::EventsDropped => &["reason"],
-            Self::StatusWrites => &["outcome"],
-            Self::BuildInfo => &["version"],
-            _ => &[],
-        }
-    }
-
-    /// What it counts or measures.
-    pub const fn help(self) -> &'static str {
-        match self {
-            Self::GcDeletions => {
-                "Deletions that were tried, by policy and outcome: deleted, gone, changed, denied, throttled, failed"
-            }
-            Self::GcDeletionLateness => {
-                "Seconds from an object's due time until the server accepted its deletion"
-            }
-            Self::GcDeletionDuration => "Seconds that a delete call took, whatever came of it",
-            Self::GcObjects => "Objects that a policy selects, by state: matched, pending, protected",
-            Self::GcTrackedObjects => {
-                "Objects held in the index, over all kinds and namespaces that policies look at"
-            }
-            Self::GcPolicies => "Garbage collection policies, by the reason of their Ready condition",
-            Self::StatusWrites => "Status writes by outcome: written, conflict, failed",
-            Self::WatchRestarts => "Watches that ended, by reason: ended, expired, doubted, failed, stopped",
-            Self::EventsSent => "Kubernetes events that the API server accepted",
-            Self::EventsDropped => "Kubernetes events that were dropped, by reason: queue_full, send_failed",
-            Self::BuildInfo => "Always 1; the label says which version runs",
-        }
-    }
-
-    const fn stem(self) -> &'static str {
-        match self {
-            Self::GcDeletions => "groundskeeper_gc_deletions",
-            Self::GcDeletionLateness => "groundskeeper_gc_deletion_lateness_seconds",
-            Self::GcDeletionDuration => "groundskeeper_gc_deletion_duration_seconds",
-            Self::GcObjects => "groundskeeper_gc_objects",
-            Self::GcTrackedObjects => "groundskeeper_gc_tracked_objects",
-            Self::GcPolicies => "groundskeeper_gc_policies",
-            Self::StatusWrites => "groundskeeper_status_writes",
-            Self::WatchRestarts => "groundskeeper_watch_restarts",
-            Self::EventsSent => "groundskeeper_events_sent",
-            Self::EventsDropped => "groundskeeper_events_dropped",
-            Self::BuildInfo => "groundskeeper_build_info",
-        }
-    }
-
-    const fn kind(self) -> Kind {
-        match self {
-            Self::GcObjects | Self::GcTrackedObjects | Self::GcPolicies | Self::BuildInfo => Kind::Gauge,
-            Self::GcDeletionLateness => Kind::Histogram(LATENESS_BUCKETS),
-            Self::GcDeletionDuration => Kind::Histogram(DURATION_BUCKETS),
-            _ => Kind::Counter,
-        }
-    }
-}
+pub use table::MetricName;
 
 type Labels = Vec<(String, String)>;
+type Spans = HistogramWithExemplars<Labels>;
 
 /// All metrics of a program.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     registry: Mutex<Registry>,
     counters: HashMap<MetricName, Family<Labels, Counter>>,
     gauges: HashMap<MetricName, Family<Labels, Gauge>>,
-    histograms: HashMap<MetricName, Family<Labels, Histogram, Buckets>>,
+    seconds: HashMap<MetricName, Family<Labels, Gauge<f64, AtomicU64>>>,
+    histograms: HashMap<MetricName, Family<Labels, Spans, Buckets>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Buckets(&'static [f64]);
 
-impl MetricConstructor<Histogram> for Buckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(self.0.iter().copied())
+impl MetricConstructor<Spans> for Buckets {
+    fn new_metric(&self) -> Spans {
+        HistogramWithExemplars::new(self.0.iter().copied())
     }
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
-        let (mut counters, mut gauges, mut histograms) = (HashMap::new(), HashMap::new(), HashMap::new());
-        for name in MetricName::ALL {
-            match name.kind() {
+        let mut inner = Inner::default();
+        for &name in MetricName::ALL {
+            let (stem, help) = (name.row().stem, name.help());
+            match name.row().kind {
                 Kind::Counter => {
-                    let family = Family::default();
-                    registry.register(name.stem(), name.help(), Family::clone(&family));
-                    counters.insert(name, family);
+                    let family = Family::<Labels, Counter>::default();
+                    if name.labels().is_empty() {
+                        // A counter that is there from the start shows its first increment as one.
+                        drop(family.get_or_create(&Labels::new()));
+                    }
+                    registry.register(stem, help, family.clone());
+                    inner.counters.insert(name, family);
                 }
                 Kind::Gauge => {
                     let family = Family::default();
-                    registry.register(name.stem(), name.help(), Family::clone(&family));
-                    gauges.insert(name, family);
+                    registry.register(stem, help, Family::clone(&family));
+                    inner.gauges.insert(name, family);
+                }
+                Kind::GaugeSeconds => {
+                    let family = Family::default();
+                    registry.register(stem, help, Family::clone(&family));
+                    inner.seconds.insert(name, family);
                 }
                 Kind::Histogram(buckets) => {
                     let family = Family::new_with_constructor(Buckets(buckets));
-                    registry.register(name.stem(), name.help(), Family::clone(&family));
-                    histograms.insert(name, family);
+                    registry.register(stem, help, Family::clone(&family));
+                    inner.histograms.insert(name, family);
                 }
             }
         }
-        Self(Arc::new(Inner { registry: Mutex::new(registry), counters, gauges, histograms }))
+        inner.registry = Mutex::new(registry);
+        Self(Arc::new(inner))
     }
 }
 
 impl Metrics {
     /// Counts one more.
     pub fn count(&self, name: MetricName, labels: &[(&str, &str)]) {
+        self.count_by(name, labels, 1);
+    }
+
+    /// Counts so many more.
+    pub fn count_by(&self, name: MetricName, labels: &[(&str, &str)], more: u64) {
         if let Some(family) = self.0.counters.get(&name) {
-            family.get_or_create(&owned(labels)).inc();
+            family.get_or_create(&owned(labels)).inc_by(more);
         }
     }
 
@@ -211,10 +108,30 @@ impl Metrics {
         }
     }
 
+    /// Changes a gauge by so much, up or down.
+    pub fn add(&self, name: MetricName, labels: &[(&str, &str)], difference: i64) {
+        if let Some(family) = self.0.gauges.get(&name) {
+            family.get_or_create(&owned(labels)).inc_by(difference);
+        }
+    }
+
+    /// Sets a gauge that is a span, in seconds.
+    pub fn set_seconds(&self, name: MetricName, labels: &[(&str, &str)], seconds: f64) {
+        if let Some(family) = self.0.seconds.get(&name) {
+            family.get_or_create(&owned(labels)).set(seconds);
+        }
+    }
+
     /// Records a measurement, in seconds.
     pub fn observe(&self, name: MetricName, seconds: f64) {
+        self.observe_with(name, &[], seconds);
+    }
+
+    /// Records a measurement with labels, in seconds; the trace that is going on is its exemplar.
+    pub fn observe_with(&self, name: MetricName, labels: &[(&str, &str)], seconds: f64) {
         if let Some(family) = self.0.histograms.get(&name) {
-            family.get_or_create(&Labels::new()).observe(seconds);
+            let exemplar = trace::current_trace_id().map(|id| vec![("trace_id".to_owned(), id)]);
+            family.get_or_create(&owned(labels)).observe(seconds, exemplar, None);
         }
     }
 
@@ -225,6 +142,12 @@ impl Metrics {
             family.remove(&labels);
         }
         if let Some(family) = self.0.gauges.get(&name) {
+            family.remove(&labels);
+        }
+        if let Some(family) = self.0.seconds.get(&name) {
+            family.remove(&labels);
+        }
+        if let Some(family) = self.0.histograms.get(&name) {
             family.remove(&labels);
         }
     }
@@ -244,20 +167,26 @@ fn owned(labels: &[(&str, &str)]) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    fn with_every_metric(value: &str) -> String {
+        let metrics = Metrics::default();
+        for &name in MetricName::ALL {
+            let labels: Vec<_> = name.labels().iter().map(|label| (*label, value)).collect();
+            metrics.count(name, &labels);
+            metrics.set(name, &labels, 1);
+            metrics.set_seconds(name, &labels, 1.5);
+            metrics.observe_with(name, &labels, 0.3);
+        }
+        metrics.encode().unwrap()
+    }
 
     #[test]
     fn every_metric_can_be_written_and_is_exported_by_its_name() {
-        let metrics = Metrics::default();
-        for name in MetricName::ALL {
-            let labels: Vec<_> = name.labels().iter().map(|label| (*label, "x")).collect();
-            metrics.count(name, &labels);
-            metrics.set(name, &labels, 1);
-            metrics.observe(name, 0.3);
-        }
-        let text = metrics.encode().unwrap();
+        let text = with_every_metric("x");
         for name in MetricName::ALL {
             assert!(
-                text.contains(&format!("# TYPE {} {}", name.stem(), name.type_name())),
+                text.contains(&format!("# TYPE {} {}", name.row().stem, name.type_name())),
                 "{name:?}\n{text}"
             );
             assert!(
@@ -268,6 +197,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_exported_is_openmetrics_whatever_stands_in_a_label() {
+        for value in ["x", "", "a\"b", "a\nb", "a\\b", "ü\u{1b}[31m"] {
+            let text = with_every_metric(value);
+            openmetrics::check(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+        }
+    }
+
+    #[test]
+    fn no_two_metrics_have_one_name_and_every_bucket_is_larger_than_the_one_before() {
+        let names: BTreeSet<_> = MetricName::ALL.iter().map(|name| name.row().stem).collect();
+        assert_eq!(names.len(), MetricName::ALL.len());
+        for name in MetricName::ALL {
+            if let Kind::Histogram(buckets) = name.row().kind {
+                assert!(buckets.is_sorted_by(|one, next| one < next), "{name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_exemplar_names_its_trace() {
+        let metrics = Metrics::default();
+        let family = &metrics.0.histograms[&MetricName::ReconcileTime];
+        let trace = vec![("trace_id".to_owned(), "4bf92f3577b34da6a3ce929d0e0e4736".to_owned())];
+        family.get_or_create(&owned(&[("controller", "gc")])).observe(0.3, Some(trace), None);
+        let text = metrics.encode().unwrap();
+        assert!(text.contains(" # {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"} 0.3"), "{text}");
+        openmetrics::check(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+    }
+
+    #[test]
     fn a_forgotten_series_is_gone() {
         let metrics = Metrics::default();
         let labels = [("policy_namespace", "team"), ("policy_name", "sweep"), ("state", "matched")];
@@ -275,5 +234,11 @@ mod tests {
         assert!(metrics.encode().unwrap().contains("sweep"));
         metrics.forget(MetricName::GcObjects, &labels);
         assert!(!metrics.encode().unwrap().contains("sweep"));
+    }
+
+    #[test]
+    fn a_counter_without_labels_is_there_before_the_first_count() {
+        let text = Metrics::default().encode().unwrap();
+        assert!(text.contains("\ngroundskeeper_events_sent_total{} 0\n"), "{text}");
     }
 }

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use api::{DEFAULT_NAMESPACE, Rails};
 use chassis::limits::{DELETIONS_IN_FLIGHT_DEFAULT, DELETIONS_IN_FLIGHT_MAX};
 use chassis::{
-    ClientOptions, Endpoint, Exit, Health, LogFormat, MetricName, Metrics, Supervisor, connect, init_logs,
-    recorder, serve,
+    ClientOptions, Endpoint, Exit, Health, LogFormat, MetricName, Metrics, Supervisor, connect_measured,
+    init_logs, recorder, serve,
 };
 use clap::ValueEnum;
 use control::SystemClock;
@@ -73,12 +73,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Format::Text => LogFormat::Text,
     };
     init_logs(format, &args.log_level).map_err(anyhow::Error::msg)?;
-    let client =
-        connect(&ClientOptions { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() })
-            .await?;
     let supervisor = Supervisor::default();
     let metrics = Metrics::default();
     let clock = Arc::new(SystemClock);
+    let cluster = ClientOptions { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
+    let client = connect_measured(&cluster, &metrics, clock.clone()).await?;
     let health = Health::new(clock.clone());
     metrics.set(MetricName::BuildInfo, &[("version", env!("CARGO_PKG_VERSION"))], 1);
     listen(&args, &supervisor, &metrics, &health).await?;
