@@ -8,11 +8,13 @@
 mod backoff;
 mod bucket;
 mod clock;
+mod lease;
 mod mutant;
 mod timers;
 
 pub use backoff::Backoff;
 pub use bucket::TokenBucket;
 pub use clock::{CLOCK_OFFSET_VARIABLE, CLOCK_RATE_VARIABLE, Clock, Steady, SystemClock};
+pub use lease::{Answer, Attempt, Election, Epoch, InvalidTerms, LeaseRecord, LeaseTerms, Move, Purpose};
 pub use mutant::{MUTANT_VARIABLE, Mutant};
 pub use timers::Timers;

@@ -1,0 +1,1 @@
+//! The election, explored: every interleaving of candidates, requests, answers and clocks.
