@@ -17,6 +17,7 @@ mod events;
 mod feed;
 mod health;
 mod http;
+pub mod ledger;
 pub mod limits;
 mod metrics;
 mod paths;

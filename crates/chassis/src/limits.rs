@@ -55,3 +55,54 @@ pub const LIVENESS_SILENCE_MAX: Duration = Duration::from_mins(1);
 
 /// Characters of an API server's message that are repeated in logs and conditions.
 pub const API_MESSAGE_CHARS_MAX: usize = 512;
+
+/// Bytes of one segment of the ledger: some 40,000 records, which a person's editor still opens.
+pub const LEDGER_SEGMENT_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
+
+/// Segments of the ledger that are kept: with [`LEDGER_SEGMENT_BYTES_DEFAULT`] half a gigabyte, which is a month at 500
+/// deletions in an hour and is read through in seconds at a start.
+pub const LEDGER_SEGMENTS_DEFAULT: usize = 32;
+
+/// Segments of the ledger that are kept at the least: the one that is written, and the one before it, so that the latest
+/// records never go with the oldest.
+pub const LEDGER_SEGMENTS_MIN: usize = 2;
+
+/// Records that may wait to be written. Intents are never more than [`DELETIONS_IN_FLIGHT_MAX`]; the rest is for what is
+/// not waited for.
+pub const LEDGER_QUEUE_RECORDS: usize = 1_024;
+
+/// Records that are written and made durable at one time: what may wait, twice.
+pub const LEDGER_BATCH_RECORDS: usize = 2 * LEDGER_QUEUE_RECORDS;
+
+/// First and longest wait after a failed write. The longest is what one waits at worst after having made room.
+pub const LEDGER_RETRY_FIRST: Duration = Duration::from_millis(200);
+/// See [`LEDGER_RETRY_FIRST`].
+pub const LEDGER_RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Intents without an outcome that are handed out at a start: four times as many as can be in flight. Of more, the oldest
+/// are only counted, in the record of the start.
+pub const LEDGER_UNSETTLED_MAX: usize = 4 * DELETIONS_IN_FLIGHT_MAX as usize;
+
+/// Bytes of a name in a record: the longest name of an object.
+pub const LEDGER_NAME_BYTES_MAX: usize = 253;
+
+/// Bytes of a message in a record: as many as we repeat of an API server's message elsewhere.
+pub const LEDGER_MESSAGE_BYTES_MAX: usize = API_MESSAGE_CHARS_MAX;
+
+/// Entries of a record's evidence: twice as many as the longest rule has inputs today.
+pub const LEDGER_EVIDENCE_ENTRIES_MAX: usize = 16;
+
+/// Bytes of one value of a record's evidence: a label with the longest key (253 and 63) fits on the whole.
+pub const LEDGER_VALUE_BYTES_MAX: usize = 320;
+
+/// Bytes of a line that is read: the largest record with every byte escaped (sixfold) stays below it
+/// (`the_largest_record_fits_a_line` shows it).
+pub const LEDGER_LINE_BYTES_MAX: u64 = 128 * 1024;
+
+/// How often the ledger's head is written to the cluster, if it has moved: what an intruder could cut off unseen is what
+/// was done since. One small write in a minute is nothing to an API server.
+pub const LEDGER_ANCHOR_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Anchors that the cluster's object holds: of 250 bytes each they stay far below the 1 MiB of a ConfigMap. The oldest
+/// make room.
+pub const LEDGER_ANCHORS_MAX: usize = 200;

@@ -100,6 +100,18 @@ metrics! {
         "Kubernetes events that were dropped, by reason: queue_full, rate_limited, send_failed, shutdown";
     ApiRequestDuration = DURATION, "groundskeeper_api_request_duration_seconds", ["verb"],
         "Seconds until the API server's answer began, by verb: get, list, watch, create, update, patch, apply, delete, other";
+    LedgerRecords = Counter, "groundskeeper_ledger_records", ["kind"],
+        "Records that are durable in the ledger, by kind: Start, Stop, Intent, Outcome, Refusal, Anchor, Settled, Retired";
+    LedgerCommitDuration = DURATION, "groundskeeper_ledger_commit_duration_seconds", [],
+        "Seconds that it took to write a batch of records and to make it durable";
+    LedgerUnavailable = Gauge, "groundskeeper_ledger_unavailable", [],
+        "1 while the ledger cannot be written, 0 otherwise";
+    LedgerHead = Gauge, "groundskeeper_ledger_head_sequence", [],
+        "The number of the latest durable record of the ledger";
+    LedgerDropped = Counter, "groundskeeper_ledger_dropped", [],
+        "Records that best effort could not keep";
+    LedgerAnchorFailures = Counter, "groundskeeper_ledger_anchor_failures", ["reason"],
+        "Times that the ledger's head was not anchored in the cluster as it should be, by reason: unreachable, denied, contradiction";
     ConfigReloadFailures = Counter, "groundskeeper_config_reload_failures", [],
         "Times that a changed configuration file was not taken over, because it is wrong";
     BuildInfo = Gauge, "groundskeeper_build_info", ["version"],
