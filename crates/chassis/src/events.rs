@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kube::Client;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::bounded;
 use crate::limits::{EVENT_NOTE_BYTES_MAX, EVENT_QUEUE_MAX};
@@ -73,20 +74,34 @@ impl Recorder {
     }
 }
 
-/// A recorder, and the sender to run beside it; the sender ends when all recorders are gone and the queue is empty.
+/// A recorder, and the sender to run beside it; the sender ends when it is told to and the queue is empty.
 pub fn recorder(
     client: Client,
     instance: String,
     metrics: Metrics,
+    stop: CancellationToken,
 ) -> (Recorder, impl Future<Output = ()> + Send) {
     let (queue, waiting) = mpsc::channel(EVENT_QUEUE_MAX);
     let recorder = Recorder { queue, metrics: metrics.clone() };
-    (recorder, send_all(client, instance, metrics, waiting))
+    (recorder, send_all(client, instance, metrics, (waiting, stop)))
 }
 
-async fn send_all(client: Client, instance: String, metrics: Metrics, mut waiting: mpsc::Receiver<Event>) {
+async fn next(waiting: &mut mpsc::Receiver<Event>, stop: &CancellationToken) -> Option<Event> {
+    tokio::select! {
+        biased;
+        event = waiting.recv() => event,
+        () = stop.cancelled() => None,
+    }
+}
+
+async fn send_all(
+    client: Client,
+    instance: String,
+    metrics: Metrics,
+    (mut waiting, stop): (mpsc::Receiver<Event>, CancellationToken),
+) {
     let mut sequence = 0_u64;
-    while let Some(event) = waiting.recv().await {
+    while let Some(event) = next(&mut waiting, &stop).await {
         sequence += 1;
         let path = paths::collection(
             &units::ApiVersion { group: "events.k8s.io".to_owned(), version: "v1".to_owned() },

@@ -47,8 +47,50 @@ pub const EVENT_QUEUE_MAX: usize = 512;
 /// Characters of an event's note: the API server's limit is 1,024 bytes.
 pub const EVENT_NOTE_BYTES_MAX: usize = 1_000;
 
-/// How long a shutdown waits for what is in flight. Below Kubernetes' default grace period of 30 s.
-pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a shutdown waits for work under way, then for what tells and records, for the lease, for the listeners: in
+/// sum below Kubernetes' default grace period of 30 s.
+pub const SHUTDOWN_WORK_TIMEOUT: Duration = Duration::from_secs(18);
+/// See [`SHUTDOWN_WORK_TIMEOUT`].
+pub const SHUTDOWN_RECORD_TIMEOUT: Duration = Duration::from_secs(4);
+/// See [`SHUTDOWN_WORK_TIMEOUT`].
+pub const SHUTDOWN_LEAD_TIMEOUT: Duration = Duration::from_secs(4);
+/// See [`SHUTDOWN_WORK_TIMEOUT`].
+pub const SHUTDOWN_LISTEN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long an epoch that has ended is waited for before it is told. What works in it is fenced and stops at its next
+/// step; within this, it stops also if that step is slow.
+pub const EPOCH_RETURN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a destructive call must still lie within the epoch when it starts: a call is answered within milliseconds,
+/// and what is not is refused by the server's own preconditions.
+pub const EPOCH_MARGIN: Duration = Duration::from_millis(500);
+
+/// How long a key waits for the cache to show our own last write. A watch that is well shows it within milliseconds.
+pub const OWN_WRITE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// First and longest pause of a key that failed: client-go's and the old collector's.
+pub const RECONCILE_RETRY_FIRST: Duration = Duration::from_millis(100);
+/// See [`RECONCILE_RETRY_FIRST`].
+pub const RECONCILE_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How long a key pauses after somebody else was faster: long enough for the watch to show what they wrote.
+pub const CONFLICT_RETRY: Duration = Duration::from_millis(50);
+
+/// First and longest pause of a key that panicked: it will most likely do so again.
+pub const QUARANTINE_FIRST: Duration = Duration::from_secs(10);
+/// See [`QUARANTINE_FIRST`].
+pub const QUARANTINE_MAX: Duration = Duration::from_mins(30);
+
+/// How often, and after which pauses, an object is looked for whose intent had no outcome, while the API server does not
+/// answer: for about ten minutes.
+pub const SETTLEMENT_ATTEMPTS_MAX: u32 = 20;
+/// See [`SETTLEMENT_ATTEMPTS_MAX`].
+pub const SETTLEMENT_RETRY_FIRST: Duration = Duration::from_millis(500);
+/// See [`SETTLEMENT_ATTEMPTS_MAX`].
+pub const SETTLEMENT_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How long a controller's loop sleeps at most: after a jump of the wall clock nothing is later than this.
+pub const WORK_SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// How long the main loop may go without a tick before liveness falls.
 pub const LIVENESS_SILENCE_MAX: Duration = Duration::from_mins(1);
