@@ -1,6 +1,6 @@
 //! Each fault does what it says, on a real API server, with kube's own client as the process under test.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![allow(clippy::disallowed_methods, reason = "tests look at the clock, and remove as users do")]
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use futures::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use futures::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
 use serde_json::{Value, json};
@@ -24,13 +24,15 @@ static CLUSTER: Shared = Shared::new(Options::api_server_only);
 const SOON: Duration = Duration::from_secs(20);
 /// How long a silence is listened to. What is not there by then was kept back: without a fault it takes milliseconds.
 const SILENCE: Duration = Duration::from_millis(300);
+/// A delay in which anything else gets done, also on a machine that is busy.
+const LATE: Duration = Duration::from_secs(3);
 
 // Requests and replies.
 
 #[tokio::test]
 async fn a_delayed_request_is_not_performed_before_its_time() {
     let ground = Ground::new().await;
-    ground.proxy.on(Calls::to(Verb::Create), Fault::delay(SILENCE * 2));
+    ground.proxy.on(Calls::to(Verb::Create), Fault::delay(LATE));
     let (maps, begun) = (ground.robots(), Instant::now());
     let creating = tokio::spawn(async move { maps.create(&PostParams::default(), &map("a")).await });
 
@@ -38,22 +40,22 @@ async fn a_delayed_request_is_not_performed_before_its_time() {
 
     assert!(!ground.exists("a").await, "after {:?}", begun.elapsed());
     creating.await.unwrap().unwrap();
-    assert!(begun.elapsed() >= SILENCE * 2);
+    assert!(begun.elapsed() >= LATE);
     assert!(ground.exists("a").await);
 }
 
 #[tokio::test]
 async fn a_delayed_reply_comes_after_the_write_has_been_performed() {
     let ground = Ground::new().await;
-    ground.proxy.on(Calls::to(Verb::Create), Fault::delay_reply(Duration::from_secs(2)));
+    ground.proxy.on(Calls::to(Verb::Create), Fault::delay_reply(LATE));
     let (maps, begun) = (ground.robots(), Instant::now());
     let creating = tokio::spawn(async move { maps.create(&PostParams::default(), &map("a")).await });
 
-    eventually(Duration::from_secs(2), "it exists", async || ground.exists("a").await).await;
+    eventually(LATE, "it exists", async || ground.exists("a").await).await;
 
     assert!(!creating.is_finished());
     creating.await.unwrap().unwrap();
-    assert!(begun.elapsed() >= Duration::from_secs(2));
+    assert!(begun.elapsed() >= LATE);
 }
 
 #[tokio::test]
@@ -150,9 +152,9 @@ async fn a_request_held_before_the_server_waits_for_the_test() {
         assert_eq!(gate.waiting(), 1);
         assert!(!ground.exists(name).await);
         if passes {
-            held.release()
+            held.release();
         } else {
-            held.cut()
+            held.cut();
         }
         assert_eq!(creating.await.unwrap().is_ok(), passes);
         assert_eq!(ground.exists(name).await, passes);
@@ -184,6 +186,23 @@ async fn a_process_can_be_killed_between_a_write_and_its_reply() {
     let seen: Vec<_> =
         writes.iter().map(|write| (write.name.as_str(), write.code, write.delivered)).collect();
     assert_eq!(seen, [("a", Some(201), true), ("b", Some(201), false)]);
+}
+
+#[tokio::test]
+async fn a_request_whose_client_is_gone_is_never_passed_on_from_a_gate_before_the_server() {
+    let ground = Ground::new().await;
+    let gate = Gate::new();
+    ground.proxy.on(Calls::to(Verb::Create), Fault::hold_before(&gate));
+    let maps = ground.robots();
+    let creating = tokio::spawn(async move { maps.create(&PostParams::default(), &map("a")).await });
+    let held = timeout(SOON, gate.arrived()).await.unwrap();
+
+    creating.abort();
+
+    eventually(SOON, "nobody stands at the gate", async || gate.waiting() == 0).await;
+    held.release();
+    assert!(!ground.exists("a").await);
+    assert_eq!(ground.proxy.trace().writes(), []);
 }
 
 #[tokio::test]
@@ -414,7 +433,7 @@ async fn held_events_come_in_order_when_the_rule_is_lifted_and_others_overtake()
 async fn delayed_events_come_by_themselves() {
     let ground = Ground::new().await;
     let mut watch = ground.watch("").await;
-    let late = Fault::delay_events(Events::about("late"), Duration::from_secs(1));
+    let late = Fault::delay_events(Events::about("late"), LATE);
     ground.proxy.on(Calls::watches("configmaps"), late);
     let begun = Instant::now();
 
@@ -423,7 +442,7 @@ async fn delayed_events_come_by_themselves() {
 
     assert_eq!(watch.next().await, added("other"));
     assert_eq!(watch.next().await, added("late"));
-    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert!(begun.elapsed() >= LATE);
 }
 
 // Lists.
@@ -571,14 +590,17 @@ async fn two_thousand_objects_and_a_large_one_pass_byte_for_byte() {
         let maps = ground.admins();
         async move { maps.create(&PostParams::default(), &map(&format!("m-{n}"))).await.map(drop) }
     });
-    use futures::StreamExt;
     let created: Vec<_> = futures::stream::iter(creates).buffer_unordered(32).collect().await;
     assert!(created.into_iter().all(|created| created.is_ok()));
     // A rule that never acts has every line read; the bytes are the same.
     ground.proxy.on(Calls::watches("configmaps"), Fault::drop_events(Events::about("nothing")));
 
-    let query = "?watch=true&resourceVersion=0&timeoutSeconds=1";
-    for path in [ground.path(""), ground.path("/large"), ground.path(query)] {
+    // Other tests write meanwhile: only a list of one version is the same twice.
+    let version =
+        ground.admins().list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+    let list = format!("?resourceVersionMatch=Exact&resourceVersion={version}");
+    let watch = "?watch=true&resourceVersion=0&timeoutSeconds=1";
+    for path in [ground.path(&list), ground.path("/large"), ground.path(watch)] {
         let direct = bytes(&ground.admin, &path).await;
         let proxied = bytes(&ground.proxy.identity().client().unwrap(), &path).await;
         // The watch cache gives its objects in no fixed order.

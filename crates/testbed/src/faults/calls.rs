@@ -281,12 +281,12 @@ impl Calls {
 
     /// Whatever changes what is stored; see [`Call::is_write`].
     pub fn writes() -> Self {
-        Self::any().when("writes".to_owned(), Call::is_write)
+        Self::any().when("writes", Call::is_write)
     }
 
     /// Lists of both forms; see [`Call::is_list`].
     pub fn lists(resource: impl Into<String>) -> Self {
-        Self::of(resource).when("lists".to_owned(), Call::is_list)
+        Self::of(resource).when("lists", Call::is_list)
     }
 
     /// Watches, also those that list first.
@@ -299,62 +299,60 @@ impl Calls {
     #[must_use]
     pub fn resource(self, resource: impl Into<String>) -> Self {
         let resource = resource.into();
-        self.when(format!("of {resource}"), move |call| is_resource(call, &resource))
+        self.when(&format!("of {resource}"), move |call| is_resource(call, &resource))
     }
 
     /// With this verb.
     #[must_use]
     pub fn verb(self, verb: Verb) -> Self {
-        self.when(verb.to_string(), move |call| call.verb == verb)
+        self.when(&verb.to_string(), move |call| call.verb == verb)
     }
 
     /// With one of these verbs.
     #[must_use]
     pub fn verbs(self, verbs: impl Into<Vec<Verb>>) -> Self {
         let verbs = verbs.into();
-        self.when(format!("{verbs:?}"), move |call| verbs.contains(&call.verb))
+        self.when(&format!("{verbs:?}"), move |call| verbs.contains(&call.verb))
     }
 
     /// In this API group; empty for the core group.
     #[must_use]
     pub fn in_group(self, group: impl Into<String>) -> Self {
         let group = group.into();
-        self.when(format!("in group {group}"), move |call| call.group == group)
+        self.when(&format!("in group {group}"), move |call| call.group == group)
     }
 
     /// For any other resource than this (`leases`, `events`).
     #[must_use]
     pub fn except(self, resource: impl Into<String>) -> Self {
         let resource = resource.into();
-        self.when(format!("except {resource}"), move |call| !is_resource(call, &resource))
+        self.when(&format!("except {resource}"), move |call| !is_resource(call, &resource))
     }
 
     /// In this namespace; a request over all namespaces is in none.
     #[must_use]
     pub fn in_namespace(self, namespace: impl Into<String>) -> Self {
         let namespace = namespace.into();
-        self.when(format!("in {namespace}"), move |call| call.namespace == namespace)
+        self.when(&format!("in {namespace}"), move |call| call.namespace == namespace)
     }
 
     /// For the object of this name.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         let name = name.into();
-        self.when(format!("named {name}"), move |call| call.name == name)
+        self.when(&format!("named {name}"), move |call| call.name == name)
     }
 
     /// A list's second page and those after it: with a continue token.
     #[must_use]
     pub fn continued(self) -> Self {
-        self.when("continued".to_owned(), |call| {
-            call.query("continue").is_some_and(|token| !token.is_empty())
-        })
+        self.when("continued", |call| call.query("continue").is_some_and(|token| !token.is_empty()))
     }
 
     /// Where this holds, of the path, the query or the body.
     #[must_use]
     pub fn that(self, holds: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Self {
-        self.when("that ...".to_owned(), holds)
+        self.when("that ...", holds)
     }
 
     /// Only the n-th one (from 1) that begins after the rule was added.
@@ -389,7 +387,7 @@ impl Calls {
         self.conditions.iter().all(|holds| holds(call))
     }
 
-    fn when(mut self, words: String, holds: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Self {
+    fn when(mut self, words: &str, holds: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Self {
         self.words = format!("{}, {words}", self.words);
         self.conditions.push(Arc::new(holds));
         self

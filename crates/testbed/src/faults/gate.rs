@@ -72,7 +72,7 @@ impl Held {
         &self.call
     }
 
-    /// Lets it go on.
+    /// Lets it go on. A client that was killed a moment ago may not have been missed yet: [`Held::cut`] is exact.
     pub fn release(self) {
         let _ = self.release.send(());
     }

@@ -13,7 +13,7 @@
 //! let mut command = std::process::Command::new("controller-under-test");
 //! command.arg("--kubeconfig").arg(proxy.kubeconfig());
 //!
-//! // The first create happens, but its reply is lost; every second page of a list has expired.
+//! // The first create happens, but its reply is lost; all pages of a list but the first have expired.
 //! proxy.on(Calls::of("configmaps").verb(Verb::Create).nth(1), Fault::cut_after());
 //! let expired = proxy.on(Calls::lists("configmaps").continued(), Fault::refuse(Refusal::expired()));
 //!
@@ -26,7 +26,7 @@
 //! held.cut();
 //!
 //! expired.lift();
-//! assert_eq!(proxy.trace().writes().len(), 3);
+//! assert!(proxy.trace().writes().iter().any(|write| write.code.is_some() && !write.delivered));
 //! # Ok(())
 //! # }
 //! ```
@@ -62,7 +62,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 
@@ -92,22 +92,22 @@ impl Faults {
     pub async fn between(cluster: &ControlPlane, identity: &Identity) -> Result<FaultProxy, FaultsError> {
         let tls =
             acceptor(&cluster.serving().map_err(FaultsError::Certificate)?, cluster.certificate_of_ca())?;
-        let runtime = runtime().map_err(FaultsError::Listen)?;
-        let listening = runtime.spawn(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).await;
+        let threads = Threads::start().map_err(FaultsError::Listen)?;
+        let listening = threads.handle.spawn(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).await;
         let listener = listening.map_err(io::Error::other).flatten().map_err(FaultsError::Listen)?;
         let address = listener.local_addr().map_err(FaultsError::Listen)?;
 
         let rules = Arc::new(Rules::default());
         let recorder = Arc::new(Recorder::start());
-        let upstream = upstream(&runtime, identity)?;
+        let upstream = upstream(&threads.handle, identity)?;
         let exchange = Exchange { rules: Arc::clone(&rules), recorder: Arc::clone(&recorder), upstream };
         let (frozen, is_frozen) = watch::channel(false);
         let (orders, ordered) = mpsc::channel(1);
         let wire = Wire { address, tls, exchange: Arc::new(exchange), frozen: is_frozen };
-        runtime.spawn(wire.run(listener, ordered));
+        threads.handle.spawn(wire.run(listener, ordered));
 
         let identity = through(cluster, identity, address.port())?;
-        Ok(FaultProxy { identity, rules, recorder, frozen, orders, runtime: Some(runtime) })
+        Ok(FaultProxy { identity, rules, recorder, frozen, orders, _threads: threads })
     }
 }
 
@@ -118,8 +118,7 @@ pub struct FaultProxy {
     recorder: Arc<Recorder>,
     frozen: watch::Sender<bool>,
     orders: mpsc::Sender<Order>,
-    /// Taken when it is dropped.
-    runtime: Option<Runtime>,
+    _threads: Threads,
 }
 
 impl FaultProxy {
@@ -178,14 +177,6 @@ impl FaultProxy {
     }
 }
 
-impl Drop for FaultProxy {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 impl fmt::Debug for FaultProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FaultProxy")
@@ -220,12 +211,30 @@ pub enum FaultsError {
     },
 }
 
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread()
-        .worker_threads(limits::PROXY_THREADS)
-        .thread_name("testbed-faults")
-        .enable_all()
-        .build()
+/// A runtime that may be dropped within another one; every task and connection ends with it.
+struct Threads {
+    handle: Handle,
+    /// Taken when it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Threads {
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(limits::PROXY_THREADS)
+            .thread_name("testbed-faults")
+            .enable_all()
+            .build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Takes only clients of the cluster's CA: on a shared machine nobody else borrows the identity.
@@ -251,12 +260,12 @@ fn acceptor(serving: &Credentials, ca: Vec<u8>) -> Result<TlsAcceptor, FaultsErr
 }
 
 /// The proxy's own way to the server. Bodies come as they are, and nothing ends by time: that is the process's affair.
-fn upstream(runtime: &Runtime, identity: &Identity) -> Result<kube::Client, FaultsError> {
+fn upstream(threads: &Handle, identity: &Identity) -> Result<kube::Client, FaultsError> {
     let mut config = identity.config();
     config.read_timeout = None;
     config.write_timeout = None;
     config.disable_compression = true;
-    let _inside = runtime.enter();
+    let _inside = threads.enter();
     kube::Client::try_from(config).map_err(FaultsError::Client)
 }
 

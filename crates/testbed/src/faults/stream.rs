@@ -30,9 +30,12 @@ pub(super) struct Stream {
     out: mpsc::Sender<Result<Bytes, Cut>>,
     waiting: Waiting,
     beginning: Option<Beginning>,
-    /// Set by an event after which the watch shall end: with this last line, if any.
-    ending: Option<Option<Bytes>>,
+    /// Set by an event after which the watch shall end.
+    ending: Option<Ending>,
 }
+
+/// The end of a watch, with a last line if it is no end in order.
+struct Ending(Option<Bytes>);
 
 /// The watch is over, or nobody listens any more.
 struct Over;
@@ -95,11 +98,13 @@ impl Stream {
     /// Ends the watch if a rule says so.
     async fn end(&mut self, rules: &[Arc<Rule>]) -> Result<(), Over> {
         let by_rule = rules.iter().find_map(|rule| match &rule.fault {
-            Kind::Watch(Disturbance::Close(When::Now)) => Some((rule, None)),
-            Kind::Watch(Disturbance::Fail(with, When::Now)) => Some((rule, Some(with.line(&self.call)))),
+            Kind::Watch(Disturbance::Close(When::Now)) => Some((rule, Ending(None))),
+            Kind::Watch(Disturbance::Fail(with, When::Now)) => {
+                Some((rule, Ending(Some(with.line(&self.call)))))
+            }
             _ => None,
         });
-        let last = match (self.ending.take(), by_rule) {
+        let Ending(last) = match (self.ending.take(), by_rule) {
             (Some(last), _) => last,
             (None, Some((rule, last))) => {
                 rule.act();
@@ -177,11 +182,11 @@ impl Stream {
                 }
                 Disturbance::Close(When::After(events)) if rule.takes(events, event) => {
                     rule.act();
-                    self.ending = Some(None);
+                    self.ending = Some(Ending(None));
                 }
                 Disturbance::Fail(with, When::After(events)) if rule.takes(events, event) => {
                     rule.act();
-                    self.ending = Some(Some(with.line(&self.call)));
+                    self.ending = Some(Ending(Some(with.line(&self.call))));
                 }
                 _ => {}
             }
@@ -298,7 +303,7 @@ impl Waiting {
         self.0.push_back(line);
     }
 
-    /// The first line that waits for nothing. A bookmark, and an error, wait for all before them.
+    /// The first line that waits for nothing. A bookmark, or an error, waits for all before it.
     fn next(&mut self) -> Option<Line> {
         let mut blocked: HashSet<(&str, &str)> = HashSet::new();
         let free = self.0.iter().position(|line| {
@@ -359,5 +364,53 @@ impl Beginning {
             }
             _ => vec![line],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::calls::Calls;
+    use super::super::events::Events;
+    use super::super::fault::Fault;
+    use super::*;
+
+    #[test]
+    fn an_events_object_waits_behind_it_and_so_does_a_bookmark() {
+        let rules = Rules::default();
+        let rule = rules.add(Calls::any(), Fault::hold_events(Events::any()));
+        let mut waiting = Waiting::default();
+        waiting.push(line("ADDED", "a", Some(Hold::until_lifted(&rule))));
+        waiting.push(line("BOOKMARK", "", None));
+        waiting.push(line("MODIFIED", "a", None));
+        waiting.push(line("ADDED", "b", None));
+
+        assert_eq!(through(&mut waiting), ["Added b"]);
+        rules.lift(&rule);
+        assert_eq!(through(&mut waiting), ["Added a", "Bookmark ", "Modified a"]);
+        assert!(waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn lines_come_whole_however_they_were_cut() {
+        let body = Body::from(b"{\"a\":1}\n\n{\"b\":2}\nrest".to_vec());
+        let mut lines = Lines { body, read: Vec::new(), searched: 0 };
+        let mut seen = Vec::new();
+        while let Some(line) = lines.next().await.unwrap() {
+            seen.push(String::from_utf8(line.to_vec()).unwrap());
+        }
+        assert_eq!(seen, ["{\"a\":1}\n", "\n", "{\"b\":2}\n", "rest"]);
+    }
+
+    fn line(kind: &str, name: &str, hold: Option<Hold>) -> Line {
+        let bytes =
+            Bytes::from(json!({ "type": kind, "object": { "metadata": { "name": name } } }).to_string());
+        Line { event: Event::read(&bytes).unwrap(), bytes, hold }
+    }
+
+    fn through(waiting: &mut Waiting) -> Vec<String> {
+        let next = std::iter::from_fn(|| waiting.next());
+        next.map(|line| format!("{:?} {}", line.event.event_type(), line.event.name())).collect()
     }
 }
