@@ -13,7 +13,7 @@ use api::{DEFAULT_NAMESPACE, Rails};
 use chassis::actuator::Actuator;
 use chassis::lease::{Leadership, LeaseOptions, contender};
 use chassis::ledger::{Ledger, LedgerLimits, LedgerOptions, Requirement};
-use chassis::limits::{DELETIONS_IN_FLIGHT_DEFAULT, DELETIONS_IN_FLIGHT_MAX, WATCH_SILENCE_MAX};
+use chassis::limits::{DELETIONS_IN_FLIGHT_DEFAULT, DELETIONS_IN_FLIGHT_MAX};
 use chassis::{
     ClientOptions, Endpoint, Feeds, Health, LogFormat, MetricName, Metrics, Recorder, Stage, Supervisor,
     connect_measured, init_logs, recorder, serve, settle,
@@ -69,6 +69,11 @@ pub struct Args {
     #[arg(long, value_name = "SPAN", default_value = "2s")]
     lease_retry_period: Span,
 
+    /// How long a watch may be silent before it counts as dead, and nothing is deleted on its word: 5s to 10m. The API
+    /// server sends a sign of life about every minute; below that, watches are opened anew for nothing.
+    #[arg(long, value_name = "SPAN", default_value = "90s", value_parser = watch_silence)]
+    watch_silence_max: Span,
+
     /// How many deletions may be in flight at one time, over all policies: 1 to 256.
     #[arg(
         long,
@@ -85,6 +90,12 @@ pub struct Args {
     /// How it is logged.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     log_format: Format,
+}
+
+fn watch_silence(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    let is_within = (Duration::from_secs(5)..=Duration::from_mins(10)).contains(&span.0);
+    if is_within { Ok(span) } else { Err("write a span from 5s to 10m".to_owned()) }
 }
 
 /// Whether what is destroyed must be recorded first.
@@ -163,7 +174,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             args.max_deletions_in_flight,
         ),
         rails,
-        feeds: Feeds { client, supervisor: supervisor.clone(), metrics, silence_max: WATCH_SILENCE_MAX },
+        feeds: Feeds {
+            client,
+            supervisor: supervisor.clone(),
+            metrics,
+            silence_max: args.watch_silence_max.0,
+        },
         leadership,
         recorder,
         health,
