@@ -84,7 +84,7 @@ impl Running {
     fn start(pace: Pace) -> Self {
         let (odd, metrics, stop) = (Arc::new(Odd::default()), Metrics::default(), CancellationToken::new());
         let work = Work::new(Odd::NAME, Arc::new(SystemClock), metrics.clone());
-        let epoch = Epoch::lasting(Duration::from_secs(60));
+        let epoch = Epoch::lasting(Duration::from_mins(1));
         let (leadership, publish) = Leadership::in_epoch(&epoch);
         let health = Health::new(Arc::new(SystemClock));
         let running = run(Arc::clone(&odd), work.clone(), pace, leadership, health, stop.clone());
