@@ -198,20 +198,13 @@ fn life(access: &Access) -> Duration {
 
 fn body(subject: Option<&Subject>, attributes: &Attributes) -> Value {
     let Attributes { verb, group, resource, namespace } = attributes;
-    let mut spec = json!({"resourceAttributes": {
-        "verb": verb, "group": group, "resource": resource, "namespace": namespace,
-    }});
-    let kind = match subject {
-        None => "SelfSubjectAccessReview",
-        Some(Subject { user, uid, groups, extra }) => {
-            spec["user"] = json!(user);
-            spec["groups"] = json!(groups);
-            spec["extra"] = json!(extra);
-            if let Some(uid) = uid {
-                spec["uid"] = json!(uid);
-            }
-            "SubjectAccessReview"
-        }
+    let wanted = json!({"verb": verb, "group": group, "resource": resource, "namespace": namespace});
+    let (kind, spec) = match subject {
+        None => ("SelfSubjectAccessReview", json!({"resourceAttributes": wanted})),
+        Some(Subject { user, uid, groups, extra }) => (
+            "SubjectAccessReview",
+            json!({"resourceAttributes": wanted, "user": user, "uid": uid, "groups": groups, "extra": extra}),
+        ),
     };
     json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec})
 }

@@ -32,30 +32,30 @@ pub const WEBHOOK_SERVICE: &str = "groundskeeper-webhook";
 #[derive(clap::Args, Clone, Debug)]
 pub struct WebhookArgs {
     /// Where admission reviews are answered, over TLS. Port 0 takes a free one. Default: nowhere.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    webhook_bind_address: Option<SocketAddr>,
+    #[arg(long = "webhook-bind-address", value_name = "ADDRESS:PORT")]
+    bind_address: Option<SocketAddr>,
 
     /// Where the webhook's certificate comes from: `self` (our own authority, kept in the Secret groundskeeper-webhook-tls
     /// of our namespace and rotated), or `directory:PATH` with tls.crt and tls.key, such as a mounted Secret of cert-manager.
-    #[arg(long, value_name = "SOURCE", default_value = "self")]
-    webhook_certificates: CertificateSource,
+    #[arg(long = "webhook-certificates", value_name = "SOURCE", default_value = "self")]
+    certificates: CertificateSource,
 
     /// How long our own authority lives, such as 8760h.
-    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = life)]
-    webhook_authority_life: Duration,
+    #[arg(long = "webhook-authority-life", value_name = "DURATION", default_value = "8760h", value_parser = life)]
+    authority_life: Duration,
 
     /// How long our own certificate lives, such as 168h; it is renewed after two thirds. At most a third of the authority's.
-    #[arg(long, value_name = "DURATION", default_value = "168h", value_parser = life)]
-    webhook_certificate_life: Duration,
+    #[arg(long = "webhook-certificate-life", value_name = "DURATION", default_value = "168h", value_parser = life)]
+    certificate_life: Duration,
 
     /// A PEM file with authorities: callers of the webhook must then show a certificate of one of them. Default: none is
     /// demanded.
-    #[arg(long, value_name = "FILE")]
-    webhook_client_ca: Option<PathBuf>,
+    #[arg(long = "webhook-client-ca", value_name = "FILE")]
+    client_ca: Option<PathBuf>,
 
     /// A common name that a caller's certificate may have. May be given again. Default: any.
-    #[arg(long, value_name = "NAME", requires = "webhook_client_ca")]
-    webhook_client_name: Vec<String>,
+    #[arg(long = "webhook-client-name", value_name = "NAME", requires = "client_ca")]
+    client_name: Vec<String>,
 }
 
 /// Where the webhook's certificate comes from.
@@ -104,24 +104,24 @@ pub(crate) async fn serve_admission(
     client: &Client,
     ground: Ground<'_>,
 ) -> anyhow::Result<Option<CertificateState>> {
-    let Some(address) = args.webhook_bind_address else { return Ok(None) };
+    let Some(address) = args.bind_address else { return Ok(None) };
     ensure!(
-        args.webhook_certificate_life <= args.webhook_authority_life / 3,
+        args.certificate_life <= args.authority_life / 3,
         "--webhook-certificate-life may be at most a third of --webhook-authority-life"
     );
     let Ground { own_namespace, rails, clock, metrics, supervisor } = ground;
     let state = CertificateState::new(Arc::clone(&clock), metrics.clone());
-    let clients = args.webhook_client_ca.clone().map(|authorities| ClientAuthentication {
-        authorities,
-        common_names: args.webhook_client_name.clone(),
-    });
+    let clients = args
+        .client_ca
+        .clone()
+        .map(|authorities| ClientAuthentication { authorities, common_names: args.client_name.clone() });
     let server = Server::bind(address, state.clone(), clients).await.context(
         "the admission webhook: name another address with --webhook-bind-address, or a free port with :0",
     )?;
     tracing::info!(purpose = "webhook", address = %server.address(), "listening");
     let shared = || (Arc::clone(&clock), metrics.clone());
     let stop = supervisor.stopping_in(Stage::Listen);
-    match &args.webhook_certificates {
+    match &args.certificates {
         CertificateSource::Directory(path) => supervisor.spawn_in(
             Stage::Listen,
             "webhook certificates",
@@ -158,7 +158,7 @@ fn own_certificates(args: &WebhookArgs, namespace: &str) -> OwnCertificates {
         secret: CERTIFICATE_SECRET.to_owned(),
         configurations: WEBHOOK_CONFIGURATION.to_owned(),
         names: names.to_vec(),
-        lifetimes: Lifetimes { authority: args.webhook_authority_life, leaf: args.webhook_certificate_life },
+        lifetimes: Lifetimes { authority: args.authority_life, leaf: args.certificate_life },
     }
 }
 

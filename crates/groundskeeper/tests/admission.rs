@@ -113,7 +113,7 @@ async fn a_policy_that_could_not_be_carried_out_is_refused_with_what_to_write() 
     let refusal = system.try_create(policy("system")).await.unwrap_err();
     assert!(refusal.contains("nothing would be collected here: objects in kube-system"), "{refusal}");
 
-    let warned = apply_as_admin(&team, policy("soon").on("example.com/v1", "Thing"));
+    let warned = apply_as_admin(&team, &policy("soon").on("example.com/v1", "Thing"));
     assert!(warned.contains("Warning: the cluster serves no kind Thing (example.com/v1) yet"), "{warned}");
     let good = team.create(policy("good")).await;
     team.collecting(&good).await;
@@ -123,7 +123,7 @@ async fn a_policy_that_could_not_be_carried_out_is_refused_with_what_to_write() 
 }
 
 /// Applies a manifest as `kubectl` does; returns what it says besides.
-fn apply_as_admin(team: &Team<'_>, draft: Draft) -> String {
+fn apply_as_admin(team: &Team<'_>, draft: &Draft) -> String {
     use std::io::Write as _;
     let mut child = Command::new(team.cluster.kubectl())
         .args(["create", "-n", &team.namespace, "-f", "-", "--kubeconfig"])

@@ -51,10 +51,8 @@ pub(super) struct Certificate {
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate")
-            .field("common_name", &self.common_name)
-            .field("span", &self.span)
-            .finish()
+        let (name, span) = (&self.common_name, &self.span);
+        f.debug_struct("Certificate").field("common_name", name).field("span", span).finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,6 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -43,13 +42,19 @@ pub trait Reviewer: Send + Sync + 'static {
     }
 }
 
-/// All reviewers, and what they have to do at one time.
-pub(super) struct Desk {
+/// All reviewers, and what they have to do at one time: everything of the server but its connections.
+pub struct Desk {
     reviewers: BTreeMap<&'static str, Box<dyn Reviewer>>,
     reviews: Semaphore,
     bodies: Semaphore,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").field("paths", &self.reviewers.keys()).finish_non_exhaustive()
+    }
 }
 
 /// An answer in the making: status and body.
@@ -59,7 +64,8 @@ struct Reply {
 }
 
 impl Desk {
-    pub(super) fn new(reviewers: Vec<Box<dyn Reviewer>>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
+    /// A desk for these reviewers, each on its own path.
+    pub fn new(reviewers: Vec<Box<dyn Reviewer>>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
         let reviewers = reviewers.into_iter().map(|reviewer| (reviewer.path(), reviewer)).collect();
         let (reviews, bodies) =
             (Semaphore::new(REVIEWS_IN_FLIGHT_MAX), Semaphore::new(BODIES_BYTES_MAX / PIECE_BYTES));
@@ -67,7 +73,7 @@ impl Desk {
     }
 
     /// Answers whatever comes.
-    pub(super) async fn answer(&self, request: http::Request<Incoming>) -> Response<Body> {
+    pub async fn answer(&self, request: http::Request<Body>) -> Response<Body> {
         let Some(reviewer) = self.reviewers.get(request.uri().path()) else {
             return Reply::failed(StatusCode::NOT_FOUND, "NotFound", "there is no webhook of this path")
                 .send();
@@ -83,7 +89,7 @@ impl Desk {
         reply.send()
     }
 
-    async fn review(&self, reviewer: &dyn Reviewer, request: http::Request<Incoming>) -> Reply {
+    async fn review(&self, reviewer: &dyn Reviewer, request: http::Request<Body>) -> Reply {
         if let Err(refusal) = check_form(&request) {
             return refusal;
         }
@@ -98,7 +104,7 @@ impl Desk {
         let deadline = tokio::time::sleep(patience);
         tokio::pin!(deadline);
         let body = tokio::select! {
-            body = to_bytes(Body::new(request.into_body()), BODY_BYTES_MAX) => body,
+            body = to_bytes(request.into_body(), BODY_BYTES_MAX) => body,
             () = deadline.as_mut() => {
                 return Reply::failed(StatusCode::REQUEST_TIMEOUT, "Timeout", "the body did not come in time");
             }
@@ -122,7 +128,7 @@ impl Desk {
     }
 
     /// A place for one more review, and room for its body.
-    fn admit(&self, request: &http::Request<Incoming>) -> Option<(SemaphorePermit<'_>, SemaphorePermit<'_>)> {
+    fn admit(&self, request: &http::Request<Body>) -> Option<(SemaphorePermit<'_>, SemaphorePermit<'_>)> {
         let shed = |limit| self.metrics.count(MetricName::WebhookShed, &[("limit", limit)]);
         let Ok(place) = self.reviews.try_acquire() else {
             shed("reviews");
@@ -213,7 +219,7 @@ impl Drop for InFlight<'_> {
 }
 
 /// What can be told before the body is read.
-fn check_form(request: &http::Request<Incoming>) -> Result<(), Reply> {
+fn check_form(request: &http::Request<Body>) -> Result<(), Reply> {
     if request.method() != Method::POST {
         return Err(Reply::failed(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -234,7 +240,7 @@ fn check_form(request: &http::Request<Incoming>) -> Result<(), Reply> {
     Ok(())
 }
 
-fn content_length(request: &http::Request<Incoming>) -> Option<usize> {
+fn content_length(request: &http::Request<Body>) -> Option<usize> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -31,18 +31,23 @@ pub async fn follow_directory(directory: PathBuf, served: CertificateState, stop
             Err(error) => Some(error.to_string()),
         };
         if found != trouble {
-            match &found {
-                Some(error) => {
-                    tracing::warn!(error, directory = %directory.display(), "the mounted certificate cannot be used; the one before is served on");
-                }
-                None => tracing::info!(directory = %directory.display(), "the mounted certificate is in use"),
-            }
+            tell(&directory, found.as_deref());
             trouble = found;
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(DIRECTORY_INTERVAL) => {}
         }
+    }
+}
+
+/// Trouble is told once, and so is its end.
+fn tell(directory: &Path, trouble: Option<&str>) {
+    let directory = directory.display();
+    if let Some(error) = trouble {
+        tracing::warn!(error, %directory, "the mounted certificate cannot be used; the one before is served on");
+    } else {
+        tracing::info!(%directory, "the mounted certificate is in use");
     }
 }
 

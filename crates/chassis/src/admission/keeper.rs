@@ -107,9 +107,10 @@ impl Keeper {
     fn tell(&mut self, error: Option<RoundError>) {
         let trouble = error.map(|error| error.to_string());
         if trouble != self.trouble {
-            match &trouble {
-                Some(error) => tracing::warn!(error, "the webhook's certificates cannot be kept up"),
-                None => tracing::info!("the webhook's certificates are kept up again"),
+            if let Some(error) = &trouble {
+                tracing::warn!(error, "the webhook's certificates cannot be kept up");
+            } else {
+                tracing::info!("the webhook's certificates are kept up again");
             }
             self.trouble = trouble;
         }

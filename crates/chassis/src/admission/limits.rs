@@ -14,7 +14,7 @@ pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a connection may be idle. Longer than the 90 s of client-go, so that the caller is the one who closes: a
 /// request that meets a closing connection is a failed admission.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Bytes of all headers of one request. An API server sends a few hundred, and a bearer token at most some thousand.
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;

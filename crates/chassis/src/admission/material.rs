@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     fn plan() -> Plan {
-        let lifetimes = Lifetimes { authority: Duration::from_secs(9_000), leaf: Duration::from_secs(900) };
+        let lifetimes = Lifetimes { authority: Duration::from_mins(150), leaf: Duration::from_mins(15) };
         Plan { names: vec!["localhost".to_owned()], lifetimes }
     }
 

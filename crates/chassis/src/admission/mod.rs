@@ -24,7 +24,7 @@ use control::Clock;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
-pub use desk::Reviewer;
+pub use desk::{Desk, Reviewer};
 pub use directory::follow_directory;
 pub use keeper::OwnCertificates;
 pub use review::{Answer, Denial, Operation, Request, User};

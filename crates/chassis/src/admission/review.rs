@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use k8s_openapi::ByteString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -207,28 +207,40 @@ pub fn parse(body: &[u8]) -> Result<Request, Malformed> {
         .map_err(|error| Malformed::Request { uid: quoted(&named.uid), message: quoted(&error.to_string()) })
 }
 
+/// The part of an answer that answers.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<ByteString>,
+}
+
 /// The answer to a review, as the API server reads it.
 pub(super) fn respond(uid: &str, answer: &Answer) -> Value {
-    let mut response = json!({"uid": uid});
-    match answer {
+    let allowed = Response { uid, allowed: true, ..Response::default() };
+    let response = match answer {
         Answer::Allow { warnings } => {
-            response["allowed"] = json!(true);
-            if !warnings.is_empty() {
-                let cut = |warning: &String| warning.chars().take(WARNING_CHARS_MAX).collect::<String>();
-                response["warnings"] = warnings.iter().take(WARNINGS_MAX).map(cut).collect();
-            }
+            let cut = |warning: &String| warning.chars().take(WARNING_CHARS_MAX).collect();
+            Response { warnings: warnings.iter().take(WARNINGS_MAX).map(cut).collect(), ..allowed }
         }
         Answer::Deny(Denial { code, reason, message }) => {
-            response["allowed"] = json!(false);
-            response["status"] = status(*code, reason, message);
+            Response { allowed: false, status: Some(status(*code, reason, message)), ..allowed }
         }
-        Answer::Patch { operations } if operations.is_empty() => response["allowed"] = json!(true),
-        Answer::Patch { operations } => {
-            response["allowed"] = json!(true);
-            response["patchType"] = json!("JSONPatch");
-            response["patch"] = json!(ByteString(json!(operations).to_string().into_bytes()));
-        }
-    }
+        Answer::Patch { operations } if operations.is_empty() => allowed,
+        Answer::Patch { operations } => Response {
+            patch_type: Some("JSONPatch"),
+            patch: Some(ByteString(json!(operations).to_string().into_bytes())),
+            ..allowed
+        },
+    };
     json!({"apiVersion": API_VERSION, "kind": KIND, "response": response})
 }
 

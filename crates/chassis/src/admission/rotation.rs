@@ -158,8 +158,7 @@ mod tests {
 
     use super::*;
 
-    const LIVES: Lifetimes =
-        Lifetimes { authority: Duration::from_secs(9_000), leaf: Duration::from_secs(900) };
+    const LIVES: Lifetimes = Lifetimes { authority: Duration::from_mins(150), leaf: Duration::from_mins(15) };
 
     fn second(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -203,7 +204,7 @@ impl Connection {
         let service = service_fn(move |request: http::Request<Incoming>| {
             noted.store(true, Ordering::Relaxed);
             let desk = Arc::clone(&desk);
-            async move { Ok::<_, std::convert::Infallible>(desk.answer(request).await) }
+            async move { Ok::<_, std::convert::Infallible>(desk.answer(request.map(Body::new)).await) }
         });
         let io = TokioIo::new(stream);
         // A caller that connects and says nothing holds a place that others could use.

@@ -316,6 +316,7 @@ mod tests {
     }
 
     /// Ada, of two groups, writes `new` over `old`.
+    #[allow(clippy::needless_pass_by_value, reason = "the tables read better")]
     fn request(operation: &str, old: Value, new: Value) -> Request {
         serde_json::from_value(json!({
             "uid": "u",
@@ -329,7 +330,7 @@ mod tests {
         .unwrap()
     }
 
-    fn word(answer: Result<Change, Answer>) -> &'static str {
+    fn word(answer: &Result<Change, Answer>) -> &'static str {
         match answer {
             Ok(Change::Nothing) => "nothing",
             Ok(Change::Spec) => "spec",
@@ -354,11 +355,11 @@ mod tests {
         ];
         for (operation, old, new, expected) in table {
             let request = request(operation, old, new);
-            assert_eq!(word(change(&request)), expected, "{request:?}");
+            assert_eq!(word(&change(&request)), expected, "{request:?}");
         }
         let mut status = request("UPDATE", policy(ada, 1), policy(ada, 2));
         status.sub_resource = Some("status".to_owned());
-        assert_eq!(word(change(&status)), "nothing");
+        assert_eq!(word(&change(&status)), "nothing");
     }
 
     #[test]
