@@ -174,9 +174,12 @@ impl AccessReviews {
         }
         // An authorizer that failed has not said no.
         if !evaluation_error.is_empty() && reason.is_empty() {
-            return Err(ApiError::Unreachable(
-                evaluation_error.chars().take(API_MESSAGE_CHARS_MAX).collect(),
-            ));
+            return Err(ApiError::Refused {
+                code: 503,
+                reason: "AuthorizerFailed".to_owned(),
+                message: evaluation_error.chars().take(API_MESSAGE_CHARS_MAX).collect(),
+                retry_after: None,
+            });
         }
         Ok(Access::Denied { reason: reason.chars().take(API_MESSAGE_CHARS_MAX).collect() })
     }

@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use chassis::{Access, AccessReviews, Attributes, Class, Classify as _, Subject};
+use control::SystemClock;
 use serde_json::{Value, json};
 use testbed::{ControlPlane, Shared};
 use tokio::sync::{Mutex, MutexGuard};
@@ -185,6 +187,40 @@ async fn nobody_gains_a_right_by_writing_a_policy() {
     assert!(operator.errors().is_empty(), "{:#?}", operator.errors());
     assert!(operator.stop().await.success());
     remove(cluster);
+}
+
+#[tokio::test]
+async fn rights_are_those_that_the_api_server_sees_and_a_new_one_is_soon_seen() {
+    let (_turn, cluster) = turn().await;
+    let team = Team::new(cluster, "rights").await;
+    let ada = member(&team, "ada", &["list"]);
+    let attributes = |verb| Attributes {
+        verb,
+        group: String::new(),
+        resource: "configmaps".to_owned(),
+        namespace: team.namespace.clone(),
+    };
+    let subject = Subject { user: "ada".to_owned(), ..Subject::default() };
+    let asks_as = |client: &kube::Client| AccessReviews::new(client.clone(), Arc::new(SystemClock));
+    let (ours, hers) = (asks_as(&team.client), asks_as(&ada.client));
+
+    eventually(cluster, "the binding is heard of", async || {
+        let access = ours.may(&subject, &attributes("list")).await.unwrap();
+        holds(access == Access::Allowed, format!("{access:?}"))
+    })
+    .await;
+    assert!(matches!(ours.may(&subject, &attributes("delete")).await.unwrap(), Access::Denied { .. }));
+    assert_eq!(hers.may_we(&attributes("list")).await.unwrap(), Access::Allowed);
+    assert!(matches!(hers.may_we(&attributes("delete")).await.unwrap(), Access::Denied { .. }));
+    let error = hers.may(&subject, &attributes("list")).await.unwrap_err();
+    assert_eq!(error.class(), Class::Denied, "she may not ask about others: {error}");
+
+    grant(&team, "ada", "", "configmaps", &["list", "delete"]);
+    eventually(cluster, "the new right is seen", async || {
+        let access = ours.may(&subject, &attributes("delete")).await.unwrap();
+        holds(access == Access::Allowed, format!("{access:?}"))
+    })
+    .await;
 }
 
 /// Asks the API server what it would say to a policy, without one coming into being.

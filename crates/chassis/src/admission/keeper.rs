@@ -120,13 +120,16 @@ impl Keeper {
         let configurations = webhooks::read(&self.client, &self.own.configurations).await;
         let material = self.current(configurations.as_ref().ok()).await?;
         self.served.serve(std::slice::from_ref(&material.leaf), &material.leaf_key, Source::Own)?;
+        if let Some(expires) = material.signer_expires() {
+            let labels = [("certificate", "authority")];
+            self.metrics.set(MetricName::CertificateExpiry, &labels, expires.as_second());
+        }
         let bundle = material.bundle();
         self.remembered = Some(material);
         let unusable = |error| RoundError::Configurations(self.own.configurations.clone(), error);
         for configuration in configurations.map_err(unusable)? {
             if !configuration.shows(&bundle) {
-                let shown = configuration.show(&self.client, &bundle).await;
-                shown.map_err(|error| RoundError::Configurations(self.own.configurations.clone(), error))?;
+                configuration.show(&self.client, &bundle).await.map_err(unusable)?;
                 tracing::info!(
                     configuration = self.own.configurations,
                     "showed the certificates' authorities"
@@ -143,16 +146,14 @@ impl Keeper {
             let secret = bounded(self.secrets.get_opt(&self.own.secret)).await;
             let secret = secret.map_err(|error| RoundError::Secret(self.own.secret.clone(), error))?;
             let held = secret.as_ref().and_then(|secret| self.read(secret));
-            let Some((step, material)) = self.next(held.as_ref(), configurations, now)? else {
-                return Ok(held.unwrap_or(Material::begin(&self.plan(), now)?));
+            let (step, material) = match (self.next(held.as_ref(), configurations, now)?, held) {
+                (Some(due), _) => due,
+                (None, Some(held)) => return Ok(held),
+                (None, None) => continue,
             };
             if self.write(secret, &material).await? {
                 tracing::info!(step = step.label(), "the webhook's certificates have changed");
                 self.metrics.count(MetricName::CertificateRotations, &[("step", step.label())]);
-                if let Some(expires) = material.signer_expires() {
-                    let labels = [("certificate", "authority")];
-                    self.metrics.set(MetricName::CertificateExpiry, &labels, expires.as_second());
-                }
                 return Ok(material);
             }
         }
