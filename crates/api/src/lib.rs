@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod author;
 pub mod conditions;
 #[allow(unreachable_pub, reason = "the derives repeat our types inside of functions")]
 #[allow(clippy::duplicated_attributes, reason = "each printer column has attributes of its own")]
@@ -15,6 +16,7 @@ pub mod limits;
 pub mod protection;
 mod schema;
 
+pub use author::{AUTHOR_ANNOTATION, AUTHOR_GROUPS_ANNOTATION, Author, AuthorUnknown};
 pub use conditions::{Condition, ConditionStatus, ConditionType, GcReason};
 pub use garbage_collection_policy::{
     GarbageCollectionPolicy, GarbageCollectionPolicySpec, GarbageCollectionPolicyStatus,

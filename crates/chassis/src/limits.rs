@@ -148,3 +148,19 @@ pub const LEDGER_ANCHOR_INTERVAL: Duration = Duration::from_secs(60);
 /// Anchors that the cluster's object holds: of 250 bytes each they stay far below the 1 MiB of a ConfigMap. The oldest
 /// make room.
 pub const LEDGER_ANCHORS_MAX: usize = 200;
+
+/// How long a question about somebody's rights may take: webhook authorizers are given 3 s by default.
+pub const ACCESS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Questions about rights in flight at one time: a burst of policies must not become a burst of authorizer calls.
+pub const ACCESS_IN_FLIGHT_MAX: usize = 64;
+
+/// How long a right that was found is relied on. RBAC itself takes a second or two to hear of a change, and webhook
+/// authorizers remember for five minutes.
+pub const ACCESS_ALLOWED_LIFE: Duration = Duration::from_secs(30);
+
+/// How long a missing right is relied on: whoever has just been granted it tries again at once.
+pub const ACCESS_DENIED_LIFE: Duration = Duration::from_secs(2);
+
+/// Answers about rights that are remembered, with a few hundred bytes each.
+pub const ACCESS_CACHE_MAX: usize = 4_096;

@@ -20,7 +20,9 @@ use chassis::{
 };
 use clap::ValueEnum;
 use control::{LeaseTerms, SystemClock};
-use controllers::gc::{self, Foundation};
+use controllers::gc::{self, AuthorCheck, Foundation};
+
+use crate::webhook::{Ground, WebhookArgs, serve_admission};
 
 /// What `run` is told.
 #[derive(clap::Args, Clone, Debug)]
@@ -83,6 +85,13 @@ pub struct Args {
     )]
     max_deletions_in_flight: u16,
 
+    /// Whether a policy is carried out only if its author may list and delete what it targets.
+    #[arg(long, value_enum, default_value_t = CheckAuthors::Required)]
+    author_check: CheckAuthors,
+
+    #[command(flatten)]
+    webhook: WebhookArgs,
+
     /// What is logged: error, warn, info, debug or trace, or a list such as info,chassis=debug.
     #[arg(long, env = "GROUNDSKEEPER_LOG", value_name = "LEVEL", default_value = "info")]
     log_level: String,
@@ -133,6 +142,24 @@ impl FromStr for Span {
     }
 }
 
+/// Whether a policy is carried out only if its author may do what it does.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CheckAuthors {
+    /// The author must be known from the policy's annotations, and be allowed to.
+    Required,
+    /// Every policy is carried out with the operator's own rights, whoever wrote it.
+    Off,
+}
+
+impl From<CheckAuthors> for AuthorCheck {
+    fn from(given: CheckAuthors) -> Self {
+        match given {
+            CheckAuthors::Required => Self::Required,
+            CheckAuthors::Off => Self::Off,
+        }
+    }
+}
+
 /// How logs are written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
@@ -164,6 +191,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let leadership = contend(&args, &supervisor, &metrics, &recorder).await?;
     let rails = Rails::new(&*args.own_namespace);
     let ledger = open_ledger(&args, &supervisor, &metrics, &client).await?;
+    let ground = Ground {
+        own_namespace: &args.own_namespace,
+        rails: &rails,
+        clock: clock.clone(),
+        metrics: &metrics,
+        supervisor: &supervisor,
+    };
+    let _certificate = serve_admission(&args.webhook, &client, ground).await?;
     gc::start(Foundation {
         clock,
         actuator: Actuator::new(
@@ -183,6 +218,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         leadership,
         recorder,
         health,
+        author_check: args.author_check.into(),
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
 

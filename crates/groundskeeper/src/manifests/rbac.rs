@@ -120,7 +120,8 @@ fn labels() -> Value {
     json!({"app.kubernetes.io/name": "groundskeeper"})
 }
 
-/// What the operator does apart from collecting: read policies, write their status, tell of events.
+/// What the operator does apart from collecting: read policies, write their status, tell of events, ask what the authors of
+/// policies may do.
 fn own_role() -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -130,6 +131,7 @@ fn own_role() -> Value {
             {"apiGroups": [GROUP], "resources": ["garbagecollectionpolicies"], "verbs": ["list", "watch"]},
             {"apiGroups": [GROUP], "resources": ["garbagecollectionpolicies/status"], "verbs": ["patch"]},
             {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+            {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
         ],
     })
 }
