@@ -101,8 +101,11 @@ pub const LEDGER_LINE_BYTES_MAX: u64 = 128 * 1024;
 
 /// How often the ledger's head is written to the cluster, if it has moved: what an intruder could cut off unseen is what
 /// was done since. One small write in a minute is nothing to an API server.
-pub const LEDGER_ANCHOR_INTERVAL: Duration = Duration::from_secs(60);
+pub const LEDGER_ANCHOR_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Anchors that the cluster's object holds: of 250 bytes each they stay far below the 1 MiB of a ConfigMap. The oldest
 /// make room.
 pub const LEDGER_ANCHORS_MAX: usize = 200;
+
+/// Records about one object that are shown: a hundred attempts with intent and outcome, of each of five incarnations.
+pub const LEDGER_PAST_RECORDS_MAX: usize = 1_000;

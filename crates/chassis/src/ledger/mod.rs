@@ -11,11 +11,18 @@
 //! Invariants: an intent that was answered with its number is on the disk. A sequence has no holes. There is one writer to
 //! a directory, and it holds its lock.
 
+mod anchor;
+mod history;
 mod line;
 mod record;
 mod recovery;
 mod store;
+mod verify;
+mod walk;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,9 +40,12 @@ use recovery::Recovered;
 use store::Store;
 use writer::{Ask, Note, Writer};
 
+pub use anchor::{Anchor, AnchorError, Anchorer, Anchors, CONFIG_MAP};
+pub use history::{Past, past};
 pub use record::{Body, Evidence, Head, InvalidHash, Record, RecordHash, RecordKind, Rule, Subject};
 pub use recovery::Damage;
 pub use store::LedgerLimits;
+pub use verify::{Fault, Finding, InstanceAudit, audit};
 
 /// What happens when the ledger cannot be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -241,7 +251,10 @@ pub struct Opened {
 
 impl std::fmt::Debug for Opened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("ledger", &self.ledger).field("unsettled", &self.unsettled).finish()
+        f.debug_struct("Opened")
+            .field("ledger", &self.ledger)
+            .field("unsettled", &self.unsettled)
+            .finish_non_exhaustive()
     }
 }
 
@@ -266,6 +279,8 @@ struct Shared {
     requirement: Requirement,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
+    /// Where its segments lie.
+    directory: PathBuf,
     state: Mutex<LedgerState>,
 }
 
@@ -308,8 +323,9 @@ impl Ledger {
         let shared = |head| {
             let state = LedgerState { requirement, unavailable: None, head };
             let instance = directory_name(&options.instance);
-            let (clock, metrics) = (Arc::clone(&clock), metrics.clone());
-            Arc::new(Shared { instance, requirement, clock, metrics, state: Mutex::new(state) })
+            let directory = options.directory.join(&instance);
+            let (clock, metrics, state) = (Arc::clone(&clock), metrics.clone(), Mutex::new(state));
+            Arc::new(Shared { instance, requirement, clock, metrics, directory, state })
         };
         if requirement == Requirement::Off {
             return Ok(without(shared(Head::EMPTY)));

@@ -225,13 +225,12 @@ impl Writer {
     fn failed(&mut self, error: &io::Error) -> String {
         let reason = format!("the ledger cannot be written: {error}");
         let retry = Box::pin(sleep(self.backoff.after_failure()));
-        match &mut self.outage {
-            Some(outage) => (outage.retry, outage.reason) = (retry, reason.clone()),
-            None => {
-                tracing::error!(%error, requirement = self.shared.requirement.name(), "the ledger cannot be written");
-                let (since, reason) = (self.shared.clock.now(), reason.clone());
-                self.outage = Some(Outage { since, reason, dropped: 0, retry });
-            }
+        if let Some(outage) = &mut self.outage {
+            (outage.retry, outage.reason) = (retry, reason.clone());
+        } else {
+            tracing::error!(%error, requirement = self.shared.requirement.name(), "the ledger cannot be written");
+            let (since, reason) = (self.shared.clock.now(), reason.clone());
+            self.outage = Some(Outage { since, reason, dropped: 0, retry });
         }
         self.shared.set_unavailable(&reason);
         reason
