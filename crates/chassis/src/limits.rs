@@ -56,7 +56,7 @@ pub const LIVENESS_SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Characters of an API server's message that are repeated in logs and conditions.
 pub const API_MESSAGE_CHARS_MAX: usize = 512;
 
-/// Bytes of one segment of the ledger: some 40,000 records, which a person's editor still opens.
+/// Bytes of one segment of the ledger: some 30,000 records, which a person's editor still opens.
 pub const LEDGER_SEGMENT_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
 
 /// Segments of the ledger that are kept: with [`LEDGER_SEGMENT_BYTES_DEFAULT`] half a gigabyte, which is a month at 500

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod cli;
 pub mod limits;
 pub mod manifests;
@@ -13,5 +14,6 @@ mod names;
 mod output;
 pub mod plan;
 pub mod run;
+pub mod why;
 
 pub use output::complain;

@@ -25,6 +25,15 @@ impl Past {
                 && record.instance == intent.instance
         })
     }
+
+    /// Whether the record of the intent that another one answers is there, too.
+    pub fn has_intent_of(&self, answer: &Record) -> bool {
+        self.records.iter().any(|record| {
+            record.body.kind == RecordKind::Intent
+                && Some(record.sequence) == answer.body.intent
+                && record.instance == answer.instance
+        })
+    }
 }
 
 /// Reads what all instances in a directory have written about objects of one name. Looks at no hash: `audit` does.

@@ -38,7 +38,7 @@ use crate::trace::current_trace_id;
 use record::{message, name};
 use recovery::Recovered;
 use store::Store;
-use writer::{Ask, Note, Writer};
+use writer::{Ask, Note, Order, Writer};
 
 pub use anchor::{Anchor, AnchorError, Anchorer, Anchors, CONFIG_MAP};
 pub use history::{Past, past};
@@ -46,6 +46,9 @@ pub use record::{Body, Evidence, Head, InvalidHash, Record, RecordHash, RecordKi
 pub use recovery::Damage;
 pub use store::LedgerLimits;
 pub use verify::{Fault, Finding, InstanceAudit, audit};
+
+/// The directory of all instances in the operator's pod.
+pub const DIRECTORY_DEFAULT: &str = "/var/lib/groundskeeper/ledger";
 
 /// What happens when the ledger cannot be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -268,7 +271,7 @@ pub struct Ledger {
 
 #[derive(Clone, Debug)]
 struct Queues {
-    asks: mpsc::Sender<Ask>,
+    orders: mpsc::Sender<Order>,
     notes: mpsc::Sender<Note>,
 }
 
@@ -394,12 +397,12 @@ impl Ledger {
 
     /// Waits until all that was handed in before is durable.
     pub async fn flush(&self) -> Result<(), Unavailable> {
-        self.order(Note::Flush).await
+        self.order(Order::Flush).await
     }
 
     /// Writes the last record, waits until all is durable, and ends the writer. What is handed in later is refused.
     pub async fn close(&self) -> Result<(), Unavailable> {
-        self.order(Note::Close).await
+        self.order(Order::Close).await
     }
 
     /// How it is.
@@ -418,7 +421,7 @@ impl Ledger {
         let queues = self.queues.as_ref().ok_or_else(closed)?;
         let (reply, answer) = oneshot::channel();
         let ask = Ask { time: self.shared.clock.now(), body, reply };
-        queues.asks.send(ask).await.map_err(|_| closed())?;
+        queues.orders.send(Order::Write(Box::new(ask))).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?.map(Some)
     }
 
@@ -426,7 +429,8 @@ impl Ledger {
         if self.shared.requirement == Requirement::Off {
             return;
         }
-        let (kind, note) = (body.kind, Note::Record(self.shared.clock.now(), Box::new(body)));
+        let kind = body.kind;
+        let note: Note = (self.shared.clock.now(), Box::new(body));
         let is_kept = match (&self.queues, self.shared.requirement) {
             (Some(queues), Requirement::Required) => queues.notes.send(note).await.is_ok(),
             (Some(queues), _) => queues.notes.try_send(note).is_ok(),
@@ -442,12 +446,12 @@ impl Ledger {
 
     async fn order(
         &self,
-        order: impl FnOnce(oneshot::Sender<Result<(), Unavailable>>) -> Note,
+        order: impl FnOnce(oneshot::Sender<Result<(), Unavailable>>) -> Order,
     ) -> Result<(), Unavailable> {
         let Some(queues) = &self.queues else { return Ok(()) };
         let closed = || Unavailable { reason: CLOSED.to_owned() };
         let (reply, answer) = oneshot::channel();
-        queues.notes.send(order(reply)).await.map_err(|_| closed())?;
+        queues.orders.send(order(reply)).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 }
@@ -505,10 +509,10 @@ fn begin(store: Store, recovered: &Recovered, shared: Arc<Shared>) -> Opened {
     } else {
         recovered.unsettled().filter_map(unsettled).collect()
     };
-    let (asks, asks_waiting) = mpsc::channel(LEDGER_QUEUE_RECORDS);
+    let (orders, orders_waiting) = mpsc::channel(LEDGER_QUEUE_RECORDS);
     let (notes, notes_waiting) = mpsc::channel(LEDGER_QUEUE_RECORDS);
-    let writer = Writer::new(store, Arc::clone(&shared), asks_waiting, notes_waiting, start(recovered));
-    let ledger = Ledger { shared, queues: Some(Queues { asks, notes }) };
+    let writer = Writer::new(store, Arc::clone(&shared), orders_waiting, notes_waiting, start(recovered));
+    let ledger = Ledger { shared, queues: Some(Queues { orders, notes }) };
     Opened { ledger, writer: Box::pin(writer.run()), unsettled }
 }
 
