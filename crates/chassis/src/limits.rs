@@ -98,7 +98,7 @@ pub const LIVENESS_SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Characters of an API server's message that are repeated in logs and conditions.
 pub const API_MESSAGE_CHARS_MAX: usize = 512;
 
-/// Bytes of one segment of the ledger: some 40,000 records, which a person's editor still opens.
+/// Bytes of one segment of the ledger: some 30,000 records, which a person's editor still opens.
 pub const LEDGER_SEGMENT_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
 
 /// Segments of the ledger that are kept: with [`LEDGER_SEGMENT_BYTES_DEFAULT`] half a gigabyte, which is a month at 500
@@ -143,7 +143,7 @@ pub const LEDGER_LINE_BYTES_MAX: u64 = 128 * 1024;
 
 /// How often the ledger's head is written to the cluster, if it has moved: what an intruder could cut off unseen is what
 /// was done since. One small write in a minute is nothing to an API server.
-pub const LEDGER_ANCHOR_INTERVAL: Duration = Duration::from_secs(60);
+pub const LEDGER_ANCHOR_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Anchors that the cluster's object holds: of 250 bytes each they stay far below the 1 MiB of a ConfigMap. The oldest
 /// make room.
@@ -164,3 +164,5 @@ pub const ACCESS_DENIED_LIFE: Duration = Duration::from_secs(2);
 
 /// Answers about rights that are remembered, with a few hundred bytes each.
 pub const ACCESS_CACHE_MAX: usize = 4_096;
+/// Records about one object that are shown: a hundred attempts with intent and outcome, of each of five incarnations.
+pub const LEDGER_PAST_RECORDS_MAX: usize = 1_000;

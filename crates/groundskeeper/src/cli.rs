@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{manifests, plan, run};
+use crate::{audit, manifests, plan, run, why};
 
 /// Keeps a Kubernetes cluster's grounds: deletes objects when their time is up, by policies.
 #[derive(Clone, Debug, Parser)]
@@ -28,6 +28,12 @@ enum Command {
     /// Show what policies would do, without a change to anything.
     #[command(after_long_help = plan::HELP)]
     Plan(plan::Args),
+    /// Check what the ledger holds.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Say what was done to an object and why, or why not, from the ledger; and what policies make of it now.
+    #[command(after_long_help = why::HELP)]
+    Why(why::Args),
 }
 
 /// Runs what was asked for.
@@ -37,6 +43,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Crds => crate::output::print(&manifests::crds_yaml()?),
         Command::Rbac(options) => crate::output::print(&manifests::rbac_yaml(&options)?),
         Command::Plan(args) => return plan::run(args).await,
+        Command::Audit(command) => return audit::run(command).await,
+        Command::Why(args) => return why::run(args).await,
     }?;
     Ok(ExitCode::SUCCESS)
 }

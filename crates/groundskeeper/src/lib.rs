@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod cli;
 pub mod limits;
 pub mod manifests;
@@ -14,5 +15,6 @@ mod output;
 pub mod plan;
 pub mod run;
 pub mod webhook;
+pub mod why;
 
 pub use output::complain;

@@ -32,3 +32,6 @@ pub const CELL_CHARS_MAX: usize = 63 + 1 + 253;
 
 /// `--collect` in one run: more kinds than the largest cluster that we know serves.
 pub const COLLECTED_RESOURCES_MAX: usize = 2_000;
+
+/// Bytes of a file with anchors: a `ConfigMap` holds 1 MiB at most, and quotes within quotes may double it.
+pub const ANCHORS_BYTES_MAX: u64 = 4 * 1024 * 1024;

@@ -11,11 +11,18 @@
 //! Invariants: an intent that was answered with its number is on the disk. A sequence has no holes. There is one writer to
 //! a directory, and it holds its lock.
 
+mod anchor;
+mod history;
 mod line;
 mod record;
 mod recovery;
 mod store;
+mod verify;
+mod walk;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,11 +38,17 @@ use crate::trace::current_trace_id;
 use record::{message, name};
 use recovery::Recovered;
 use store::Store;
-use writer::{Ask, Note, Writer};
+use writer::{Ask, Note, Order, Writer};
 
+pub use anchor::{Anchor, AnchorError, Anchorer, Anchors, CONFIG_MAP};
+pub use history::{Past, past};
 pub use record::{Body, Evidence, Head, InvalidHash, Record, RecordHash, RecordKind, Rule, Subject};
 pub use recovery::Damage;
 pub use store::LedgerLimits;
+pub use verify::{Fault, Finding, InstanceAudit, audit};
+
+/// The directory of all instances in the operator's pod.
+pub const DIRECTORY_DEFAULT: &str = "/var/lib/groundskeeper/ledger";
 
 /// What happens when the ledger cannot be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -241,7 +254,10 @@ pub struct Opened {
 
 impl std::fmt::Debug for Opened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("ledger", &self.ledger).field("unsettled", &self.unsettled).finish()
+        f.debug_struct("Opened")
+            .field("ledger", &self.ledger)
+            .field("unsettled", &self.unsettled)
+            .finish_non_exhaustive()
     }
 }
 
@@ -255,7 +271,7 @@ pub struct Ledger {
 
 #[derive(Clone, Debug)]
 struct Queues {
-    asks: mpsc::Sender<Ask>,
+    orders: mpsc::Sender<Order>,
     notes: mpsc::Sender<Note>,
 }
 
@@ -266,6 +282,8 @@ struct Shared {
     requirement: Requirement,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
+    /// Where its segments lie.
+    directory: PathBuf,
     state: Mutex<LedgerState>,
 }
 
@@ -308,8 +326,9 @@ impl Ledger {
         let shared = |head| {
             let state = LedgerState { requirement, unavailable: None, head };
             let instance = directory_name(&options.instance);
-            let (clock, metrics) = (Arc::clone(&clock), metrics.clone());
-            Arc::new(Shared { instance, requirement, clock, metrics, state: Mutex::new(state) })
+            let directory = options.directory.join(&instance);
+            let (clock, metrics, state) = (Arc::clone(&clock), metrics.clone(), Mutex::new(state));
+            Arc::new(Shared { instance, requirement, clock, metrics, directory, state })
         };
         if requirement == Requirement::Off {
             return Ok(without(shared(Head::EMPTY)));
@@ -378,12 +397,12 @@ impl Ledger {
 
     /// Waits until all that was handed in before is durable.
     pub async fn flush(&self) -> Result<(), Unavailable> {
-        self.order(Note::Flush).await
+        self.order(Order::Flush).await
     }
 
     /// Writes the last record, waits until all is durable, and ends the writer. What is handed in later is refused.
     pub async fn close(&self) -> Result<(), Unavailable> {
-        self.order(Note::Close).await
+        self.order(Order::Close).await
     }
 
     /// How it is.
@@ -402,7 +421,7 @@ impl Ledger {
         let queues = self.queues.as_ref().ok_or_else(closed)?;
         let (reply, answer) = oneshot::channel();
         let ask = Ask { time: self.shared.clock.now(), body, reply };
-        queues.asks.send(ask).await.map_err(|_| closed())?;
+        queues.orders.send(Order::Write(Box::new(ask))).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?.map(Some)
     }
 
@@ -410,7 +429,8 @@ impl Ledger {
         if self.shared.requirement == Requirement::Off {
             return;
         }
-        let (kind, note) = (body.kind, Note::Record(self.shared.clock.now(), Box::new(body)));
+        let kind = body.kind;
+        let note: Note = (self.shared.clock.now(), Box::new(body));
         let is_kept = match (&self.queues, self.shared.requirement) {
             (Some(queues), Requirement::Required) => queues.notes.send(note).await.is_ok(),
             (Some(queues), _) => queues.notes.try_send(note).is_ok(),
@@ -426,12 +446,12 @@ impl Ledger {
 
     async fn order(
         &self,
-        order: impl FnOnce(oneshot::Sender<Result<(), Unavailable>>) -> Note,
+        order: impl FnOnce(oneshot::Sender<Result<(), Unavailable>>) -> Order,
     ) -> Result<(), Unavailable> {
         let Some(queues) = &self.queues else { return Ok(()) };
         let closed = || Unavailable { reason: CLOSED.to_owned() };
         let (reply, answer) = oneshot::channel();
-        queues.notes.send(order(reply)).await.map_err(|_| closed())?;
+        queues.orders.send(order(reply)).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 }
@@ -489,10 +509,10 @@ fn begin(store: Store, recovered: &Recovered, shared: Arc<Shared>) -> Opened {
     } else {
         recovered.unsettled().filter_map(unsettled).collect()
     };
-    let (asks, asks_waiting) = mpsc::channel(LEDGER_QUEUE_RECORDS);
+    let (orders, orders_waiting) = mpsc::channel(LEDGER_QUEUE_RECORDS);
     let (notes, notes_waiting) = mpsc::channel(LEDGER_QUEUE_RECORDS);
-    let writer = Writer::new(store, Arc::clone(&shared), asks_waiting, notes_waiting, start(recovered));
-    let ledger = Ledger { shared, queues: Some(Queues { asks, notes }) };
+    let writer = Writer::new(store, Arc::clone(&shared), orders_waiting, notes_waiting, start(recovered));
+    let ledger = Ledger { shared, queues: Some(Queues { orders, notes }) };
     Opened { ledger, writer: Box::pin(writer.run()), unsettled }
 }
 

@@ -21,7 +21,7 @@ use super::{Requirement, Shared, Unavailable};
 use crate::limits::{LEDGER_BATCH_RECORDS, LEDGER_RETRY_FIRST, LEDGER_RETRY_MAX};
 use crate::metrics::MetricName;
 
-/// A record whose writer waits until it is durable.
+/// A record that somebody waits for until it is durable.
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) time: Timestamp,
@@ -29,11 +29,14 @@ pub(super) struct Ask {
     pub(super) reply: oneshot::Sender<Result<u64, Unavailable>>,
 }
 
-/// What is not waited for, and what is asked of the writer itself.
+/// A record that nobody waits for.
+pub(super) type Note = (Timestamp, Box<Body>);
+
+/// What is answered, in good times or bad: these never wait behind a backlog of notes.
 #[derive(Debug)]
-pub(super) enum Note {
-    Record(Timestamp, Box<Body>),
-    /// Answer when all that came before is durable.
+pub(super) enum Order {
+    Write(Box<Ask>),
+    /// Answer when all notes that are there are durable.
     Flush(oneshot::Sender<Result<(), Unavailable>>),
     /// Write the last record and end.
     Close(oneshot::Sender<Result<(), Unavailable>>),
@@ -45,7 +48,7 @@ pub(super) struct Writer {
     /// Locked by whichever thread writes; there is never more than one.
     store: Arc<Mutex<Store>>,
     shared: Arc<Shared>,
-    asks: mpsc::Receiver<Ask>,
+    orders: mpsc::Receiver<Order>,
     notes: mpsc::Receiver<Note>,
     /// Records that nobody waits for, and that are not durable yet.
     backlog: Vec<(Timestamp, Body)>,
@@ -77,13 +80,13 @@ impl Writer {
     pub(super) fn new(
         store: Store,
         shared: Arc<Shared>,
-        asks: mpsc::Receiver<Ask>,
+        orders: mpsc::Receiver<Order>,
         notes: mpsc::Receiver<Note>,
         start: Body,
     ) -> Self {
         let backoff = Backoff::new(LEDGER_RETRY_FIRST, LEDGER_RETRY_MAX, &shared.instance);
         let backlog = vec![(shared.clock.now(), start)];
-        Self { store: Arc::new(Mutex::new(store)), shared, asks, notes, backlog, outage: None, backoff }
+        Self { store: Arc::new(Mutex::new(store)), shared, orders, notes, backlog, outage: None, backoff }
     }
 
     /// Writes until the ledger is closed, or until nobody can write to it any more.
@@ -105,29 +108,31 @@ impl Writer {
     /// Waits for something to do, and takes all that is there.
     async fn gather(&mut self) -> Batch {
         let mut batch = Batch::default();
-        let mut notes = Vec::new();
-        // Only during an outage is there a backlog. When it is full, those who hand in wait.
+        let (mut orders, mut notes) = (Vec::new(), Vec::new());
+        // Only during an outage is there a backlog. When it is full, those who hand in notes wait.
         let room = LEDGER_BATCH_RECORDS.saturating_sub(self.backlog.len());
         tokio::select! {
-            taken = self.asks.recv_many(&mut batch.asks, LEDGER_BATCH_RECORDS) => batch.last = taken == 0,
+            taken = self.orders.recv_many(&mut orders, LEDGER_BATCH_RECORDS) => batch.last = taken == 0,
             taken = self.notes.recv_many(&mut notes, room), if room > 0 => batch.last = taken == 0,
             () = retry_is_due(&mut self.outage) => batch.retry = true,
         }
-        while batch.asks.len() < LEDGER_BATCH_RECORDS
-            && let Ok(ask) = self.asks.try_recv()
+        while orders.len() < LEDGER_BATCH_RECORDS
+            && let Ok(order) = self.orders.try_recv()
         {
-            batch.asks.push(ask);
+            orders.push(order);
         }
+        // Orders first, then notes: so a flush has all that was handed in before it.
         while notes.len() < room
             && let Ok(note) = self.notes.try_recv()
         {
             notes.push(note);
         }
-        for note in notes {
-            match note {
-                Note::Record(time, body) => self.backlog.push((time, *body)),
-                Note::Flush(reply) => batch.flushes.push(reply),
-                Note::Close(reply) => {
+        self.backlog.extend(notes.into_iter().map(|(time, body)| (time, *body)));
+        for order in orders {
+            match order {
+                Order::Write(ask) => batch.asks.push(*ask),
+                Order::Flush(reply) => batch.flushes.push(reply),
+                Order::Close(reply) => {
                     batch.flushes.push(reply);
                     batch.last = true;
                 }
@@ -225,13 +230,12 @@ impl Writer {
     fn failed(&mut self, error: &io::Error) -> String {
         let reason = format!("the ledger cannot be written: {error}");
         let retry = Box::pin(sleep(self.backoff.after_failure()));
-        match &mut self.outage {
-            Some(outage) => (outage.retry, outage.reason) = (retry, reason.clone()),
-            None => {
-                tracing::error!(%error, requirement = self.shared.requirement.name(), "the ledger cannot be written");
-                let (since, reason) = (self.shared.clock.now(), reason.clone());
-                self.outage = Some(Outage { since, reason, dropped: 0, retry });
-            }
+        if let Some(outage) = &mut self.outage {
+            (outage.retry, outage.reason) = (retry, reason.clone());
+        } else {
+            tracing::error!(%error, requirement = self.shared.requirement.name(), "the ledger cannot be written");
+            let (since, reason) = (self.shared.clock.now(), reason.clone());
+            self.outage = Some(Outage { since, reason, dropped: 0, retry });
         }
         self.shared.set_unavailable(&reason);
         reason

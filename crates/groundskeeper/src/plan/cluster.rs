@@ -22,7 +22,7 @@ enum Failure {
 }
 
 /// The objects of each policy's kind in its namespace, in the order of the policies.
-pub(super) async fn observe(client: &Client, policies: &[Policy]) -> anyhow::Result<Vec<Vec<Object>>> {
+pub(crate) async fn observe(client: &Client, policies: &[Policy]) -> anyhow::Result<Vec<Vec<Object>>> {
     let mut listed: BTreeMap<(&GroupVersionKind, &str), Vec<Object>> = BTreeMap::new();
     let mut problems = Problems::default();
     for policy in policies {

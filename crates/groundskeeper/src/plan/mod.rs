@@ -25,6 +25,8 @@ use input::{GivenPolicy, Input, Objects};
 use problems::Problems;
 use table::{Rows, Width};
 
+pub(crate) use cluster::observe;
+
 /// What stands in the namespace that neither a manifest nor a flag names.
 const NAMESPACE_FALLBACK: &str = "default";
 

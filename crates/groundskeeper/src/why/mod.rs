@@ -1,0 +1,229 @@
+//! `groundskeeper why`: what was done to an object, when, by which rule, on what evidence, by whom, and how it went; or why
+//! not.
+//!
+//! The past comes from the ledger, the present from the same engine as `plan`. Changes nothing.
+
+mod account;
+mod live;
+mod text;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::{Context as _, ensure};
+use api::DEFAULT_NAMESPACE;
+use chassis::ledger::{self, DIRECTORY_DEFAULT, Past, Subject};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::{names, output};
+use account::Incarnation;
+use live::Live;
+
+/// What stands in the help below the arguments.
+pub(crate) const HELP: &str = "\
+The ledger lies where the operator runs: kubectl exec -n groundskeeper-system deploy/groundskeeper -- groundskeeper why \
+configmap/NAME -n NAMESPACE. Each pod has its own; ask the one that did it, or copy the directories together.";
+
+/// What `why` is told.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// The object: its kind, plural or plural.group, in any case, and its name, such as configmap/report.
+    #[arg(value_name = "KIND/NAME")]
+    object: Named,
+
+    /// The object's namespace: 1 to 63 lower-case letters, digits and dashes.
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default", value_parser = names::namespace)]
+    namespace: String,
+
+    /// The directory of the ledger, of all instances or of one.
+    #[arg(long, value_name = "DIR", env = "GROUNDSKEEPER_LEDGER_DIR", default_value = DIRECTORY_DEFAULT)]
+    ledger: PathBuf,
+
+    /// Ask no cluster what policies make of the object now.
+    #[arg(long)]
+    offline: bool,
+
+    /// The kubeconfig file. Default: KUBECONFIG, then ~/.kube/config, then the pod's service account.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The context within the kubeconfig. Default: the current one.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// The namespace that the operator runs in; nothing in it is ever deleted.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE, value_parser = names::namespace)]
+    own_namespace: String,
+
+    /// How the answer is written.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people: it may change.
+    Table,
+    /// Everything. For programs: fields are added, never renamed or removed.
+    Json,
+}
+
+/// A kind and a name, as they were written.
+#[derive(Clone, Debug)]
+struct Named {
+    kind: String,
+    name: String,
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => {
+                Ok(Self { kind: kind.to_ascii_lowercase(), name: name.to_owned() })
+            }
+            _ => Err("write the kind and the name, such as configmap/report".to_owned()),
+        }
+    }
+}
+
+impl Named {
+    /// Whether this kind is meant. The ledger holds no plurals: they are formed as the API's own convention does.
+    fn means(&self, kind: &str, group: &str) -> bool {
+        let singular = kind.to_ascii_lowercase();
+        self.is_one_of(&[&plural(&singular), &singular], group)
+    }
+
+    fn is_one_of(&self, names: &[&str], group: &str) -> bool {
+        names.iter().any(|&name| self.kind == name || self.kind == format!("{name}.{group}"))
+    }
+}
+
+/// The plural of a kind in lower case, by the convention that almost all kinds follow (apimachinery v0.36,
+/// `UnsafeGuessKindToResource`).
+fn plural(singular: &str) -> String {
+    match singular.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if singular.ends_with('s') => format!("{singular}es"),
+        None => format!("{singular}s"),
+    }
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    api_version: &'static str,
+    kind: &'static str,
+    object: Asked,
+    /// Each object of that name that the ledger knows, oldest first.
+    incarnations: Vec<Incarnation>,
+    /// Records that are older, and too many to show.
+    records_left_out: u64,
+    /// Why the ledger was not asked, if it was not.
+    ledger_unread: Option<String>,
+    /// What policies make of it now.
+    now: Option<Live>,
+    /// Why the cluster was not asked, if it was not.
+    cluster_unread: Option<String>,
+}
+
+/// What was asked for.
+#[derive(Debug, Serialize)]
+struct Asked {
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+/// Answers.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let (past, ledger_unread) = past(&args).await?;
+    let (now, cluster_unread) = if args.offline {
+        (None, Some("--offline".to_owned()))
+    } else {
+        match live::judge(&args).await {
+            Ok(live) => (Some(live), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        }
+    };
+    ensure!(
+        ledger_unread.is_none() || now.is_some(),
+        "neither the ledger ({}) nor the cluster ({}) can be asked",
+        ledger_unread.unwrap_or_default(),
+        cluster_unread.unwrap_or_default()
+    );
+    let answer = Answer {
+        api_version: "groundskeeper.dev/v1alpha1",
+        kind: "Why",
+        object: Asked {
+            kind: args.object.kind.clone(),
+            namespace: args.namespace.clone(),
+            name: args.object.name.clone(),
+        },
+        incarnations: account::incarnations(&past),
+        records_left_out: past.left_out,
+        ledger_unread,
+        now,
+        cluster_unread,
+    };
+    match args.output {
+        Format::Table => output::print(&text::render(&answer))?,
+        Format::Json => output::print(&format!("{}\n", serde_json::to_string_pretty(&answer)?))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the ledger holds, or why there is none.
+async fn past(args: &Args) -> anyhow::Result<(Past, Option<String>)> {
+    if !args.ledger.exists() {
+        let unread = format!("there is none in {}", args.ledger.display());
+        return Ok((Past::default(), Some(unread)));
+    }
+    let Args { object, namespace, ledger, .. } = args.clone();
+    let is_meant = move |subject: &Subject, object: &Named| {
+        let group = subject.api_version.split_once('/').map_or("", |(group, _)| group);
+        let lies_there = subject.namespace == namespace || subject.namespace.is_empty();
+        lies_there && subject.name == object.name && object.means(&subject.kind, group)
+    };
+    let read = tokio::task::spawn_blocking(move || {
+        ledger::past(&ledger, &object.name, |subject| is_meant(subject, &object))
+    });
+    let past = read.await?.with_context(|| format!("cannot read the ledger in {}", args.ledger.display()))?;
+    Ok((past, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_known_by_each_of_its_names() {
+        let table = [
+            ("ConfigMap", "ConfigMap", "", true),
+            ("configmaps", "ConfigMap", "", true),
+            ("jobs.batch", "Job", "batch", true),
+            ("job.batch", "Job", "batch", true),
+            ("Job", "Job", "batch", true),
+            ("networkpolicies", "NetworkPolicy", "networking.k8s.io", true),
+            ("ingresses", "Ingress", "networking.k8s.io", true),
+            ("jobs.example.com", "Job", "batch", false),
+            ("secrets", "ConfigMap", "", false),
+        ];
+        for (given, kind, group, expected) in table {
+            let named: Named = format!("{given}/x").parse().unwrap();
+            assert_eq!(named.means(kind, group), expected, "{given} {kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_kind_and_a_name_is_refused_with_what_to_write() {
+        for text in ["", "configmap", "configmap/", "/report"] {
+            assert!(text.parse::<Named>().unwrap_err().contains("configmap/report"), "{text}");
+        }
+    }
+}
