@@ -82,7 +82,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     metrics.set(MetricName::BuildInfo, &[("version", env!("CARGO_PKG_VERSION"))], 1);
     listen(&args, &supervisor, &metrics, &health).await?;
 
-    let (recorder, events) = recorder(client.clone(), instance(), metrics.clone());
+    let (recorder, events) = recorder(client.clone(), instance(), metrics.clone(), clock.clone());
     supervisor.spawn("events", events);
     let rails = Rails::new(&*args.own_namespace);
     let foundation = Foundation {

@@ -312,6 +312,7 @@ impl Tally {
                 name: key.name.clone(),
                 uid: tracked.uid.to_string(),
             },
+            related: None,
             type_,
             reason,
             action,
