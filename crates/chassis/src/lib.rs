@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod limits;
 mod metrics;
 mod paths;
+mod secret;
 mod status;
 mod supervisor;
 mod telemetry;
@@ -33,9 +34,11 @@ pub use events::{Event, EventType, Recorder, Regarding, recorder};
 pub use feed::{
     Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Parked, Representation, View, list,
 };
-pub use health::Health;
-pub use http::{Endpoint, serve};
+pub use health::{Check, Health, Ticker};
+pub use http::{Endpoint, Pages, Scrapers, serve};
 pub use metrics::{MetricName, Metrics};
+pub use secret::Redacted;
 pub use status::write_status;
 pub use supervisor::{Exit, Supervisor};
-pub use telemetry::{LogFormat, init_logs};
+pub use telemetry::{LogFormat, LogLevel, Telemetry, check_log_level, start_telemetry};
+pub use trace::{Trace, TraceTarget, Traces};

@@ -32,3 +32,16 @@ pub const CELL_CHARS_MAX: usize = 63 + 1 + 253;
 
 /// `--collect` in one run: more kinds than the largest cluster that we know serves.
 pub const COLLECTED_RESOURCES_MAX: usize = 2_000;
+
+/// Bytes of a configuration file: every setting with a page of comment each.
+pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
+
+/// YAML nodes of a configuration file: twenty times what all settings take.
+pub const CONFIG_NODES_MAX: usize = 2_000;
+
+/// Bytes of one setting's value: a path has at most 4,096 on Linux.
+pub const SETTING_CHARS_MAX: usize = 4_096;
+
+/// How often the configuration file is looked at. A ConfigMap takes about a minute to reach a pod; this adds nothing
+/// that anybody would notice.
+pub const CONFIG_POLL: std::time::Duration = std::time::Duration::from_secs(3);

@@ -8,12 +8,13 @@ use std::future::pending;
 use std::sync::Arc;
 
 use chassis::actuator::{Actuator, Budget, Deletion, Exhausted, Manner, Target};
-use chassis::{ApiError, FeedId, MetricName, Metrics};
+use chassis::{ApiError, FeedId, MetricName, Metrics, Trace};
 use control::{Backoff, Timers};
 use gc::{Due, Mode, Policy, Settled};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::Duration;
+use tracing::Instrument as _;
 use units::NamespacedName;
 
 use super::limits::{HOLD_FIRST, HOLD_MAX, STALE_RECHECK};
@@ -51,6 +52,7 @@ pub(super) struct Done {
     plot: FeedId,
     deletion: Deletion,
     answered_at: Took,
+    trace: Trace,
 }
 
 impl Done {
@@ -211,13 +213,15 @@ impl Deletions {
             uid: due.uid.clone(),
             resource_version: due.resource_version.clone(),
         };
-        match self.actuator.prove(target, slot) {
+        let trace = Trace::begin("object due").about("gc", key);
+        match trace.step("decide").in_scope(|| self.actuator.prove(target, slot)) {
             Ok(warrant) => {
                 let call = carry_out(self.actuator.clone(), warrant, manner(&policy));
+                let call = call.instrument(trace.step("apply"));
                 let (policy, plot) = (key.clone(), plot_id);
                 self.in_flight.spawn(async move {
                     let (deletion, took) = call.await;
-                    Done { policy, due, plot, deletion, answered_at: Took(took) }
+                    Done { policy, due, plot, deletion, answered_at: Took(took), trace }
                 });
             }
             Err(refused) => {
@@ -257,7 +261,8 @@ impl Deletions {
         done: &Done,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let Done { policy, due, plot, deletion, answered_at: Took(took) } = done;
+        let Done { policy, due, plot, deletion, answered_at: Took(took), trace } = done;
+        let _trace = trace.span().enter();
         let settled = self.judge(policy, deletion, now);
         if let Some(ground) = observed.ground_mut(*plot) {
             ground.settle(due, settled, now);

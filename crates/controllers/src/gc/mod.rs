@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use api::{GarbageCollectionPolicy, Rails};
 use chassis::actuator::Actuator;
-use chassis::{Feed, FeedEvent, FeedId, Health, Metrics, Recorder, Supervisor};
+use chassis::limits::LIVENESS_SILENCE_MAX;
+use chassis::{Check, Feed, FeedEvent, FeedId, Health, Metrics, Recorder, Supervisor, Ticker};
 use control::Clock;
 use jiff::Timestamp;
 use kube::Client;
@@ -50,7 +51,8 @@ pub struct Foundation {
 struct GarbageCollector {
     clock: Arc<dyn Clock>,
     supervisor: Supervisor,
-    health: Health,
+    pulse: Ticker,
+    policies_check: Check,
     policy_feed: Feed,
     policy_events: mpsc::Receiver<(FeedId, FeedEvent<GarbageCollectionPolicy>)>,
     ground_events: mpsc::Receiver<(FeedId, FeedEvent<views::Object>)>,
@@ -59,9 +61,10 @@ struct GarbageCollector {
     reports: Reports,
 }
 
-/// Collects garbage until the supervisor stops; finishes what is in flight, then returns.
-pub async fn run(client: Client, foundation: Foundation) {
-    GarbageCollector::new(client, foundation).run().await;
+/// Collects garbage until the supervisor stops; finishes what is in flight, then returns. Its loop and its check are
+/// registered when this returns, before anything runs.
+pub fn run(client: Client, foundation: Foundation) -> impl Future<Output = ()> + Send {
+    GarbageCollector::new(client, foundation).run()
 }
 
 /// What woke the loop.
@@ -97,14 +100,15 @@ impl GarbageCollector {
             reports: Reports::new(client, recorder, metrics),
             clock,
             supervisor,
-            health,
+            pulse: health.register("garbage collection", LIVENESS_SILENCE_MAX),
+            policies_check: health.check("policies"),
         }
     }
 
     async fn run(mut self) {
         let mut batch = Vec::with_capacity(FEED_BATCH_EVENTS);
         loop {
-            self.health.tick();
+            self.pulse.tick();
             let now = self.clock.now();
             if self.check_readiness() {
                 for key in self.deletions.launch(&mut self.observed, now) {
@@ -155,9 +159,9 @@ impl GarbageCollector {
         }
         let live = heard && self.observed.has_all_policies();
         if live {
-            self.health.ready();
+            self.policies_check.pass();
         } else {
-            self.health.not_ready(self.observed.why_no_policies());
+            self.policies_check.fail(self.observed.why_no_policies());
         }
         live
     }
