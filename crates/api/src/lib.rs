@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod conditions;
+mod events;
 #[allow(unreachable_pub, reason = "the derives repeat our types inside of functions")]
 #[allow(clippy::duplicated_attributes, reason = "each printer column has attributes of its own")]
 pub mod garbage_collection_policy;
@@ -16,6 +17,7 @@ pub mod protection;
 mod schema;
 
 pub use conditions::{Condition, ConditionStatus, ConditionType, GcReason};
+pub use events::EventReason;
 pub use garbage_collection_policy::{
     GarbageCollectionPolicy, GarbageCollectionPolicySpec, GarbageCollectionPolicyStatus,
 };

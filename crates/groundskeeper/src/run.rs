@@ -95,7 +95,11 @@ async fn listen(config: &Config, supervisor: &Supervisor, pages: Pages) -> anyho
         Endpoint::bind(address).await.context(advice)
     };
     let (metrics, health) = (config.metrics.bind_address, config.health.bind_address);
-    let asks = config.metrics.auth == MetricsAuth::Auto && !metrics.ip().is_loopback();
+    let asks = match config.metrics.auth {
+        MetricsAuth::Auto => !metrics.ip().is_loopback(),
+        MetricsAuth::Required => true,
+        MetricsAuth::Off => false,
+    };
     let pages = Pages { scrapers: pages.scrapers.filter(|_| asks), ..pages };
     let mut listeners = Vec::new();
     if metrics == health && metrics.port() != 0 {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::time::Duration;
 
-use api::{ConditionStatus, ConditionType, GarbageCollectionPolicyStatus, GcReason};
+use api::{ConditionStatus, ConditionType, EventReason, GarbageCollectionPolicyStatus, GcReason};
 use chassis::{
     ApiError, Class, Classify, Event, EventType, MetricName, Metrics, Recorder, Regarding, write_status,
 };
@@ -326,7 +326,12 @@ impl Tally {
         }
         if self.untold > 0 && self.told_at.is_none_or(|last| after(last, interval) <= now) {
             let kind = tracked.spec.as_ref().map_or("object", |policy| policy.target.kind.as_str());
-            events.push(event(EventType::Normal, "Deleted", "Delete", self.tell(kind)));
+            events.push(event(
+                EventType::Normal,
+                EventReason::Deleted.name(),
+                EventReason::Deleted.action(),
+                self.tell(kind),
+            ));
             self.told_at = Some(now);
         }
         events

@@ -322,7 +322,7 @@ mod tests {
             "limits.deletionsInFlight (file config.yaml): `1000` is out of bounds: write a number from 1 to 256",
             "log (file config.yaml): it is no value of its own: write log.level, log.format",
             "surprise (file config.yaml): there is no such setting: at the top, write one of",
-            "metrics.auth (environment GROUNDSKEEPER_METRICS_AUTH): `maybe` is none of them: write auto or off",
+            "metrics.auth (environment GROUNDSKEEPER_METRICS_AUTH): `maybe` is none of them: write auto or required or off",
             "health.bindAddress (flag --health-probe-bind-address): `8081` is no address with a port: write such as",
         ];
         assert_eq!(told.len(), expected.len(), "{told:#?}");

@@ -174,6 +174,8 @@ pub struct Metrics {
 pub enum MetricsAuth {
     /// Everybody on loopback; elsewhere who has the right to get `/metrics`.
     Auto,
+    /// Who has the right to get `/metrics`, wherever it is served.
+    Required,
     /// Everybody.
     Off,
 }

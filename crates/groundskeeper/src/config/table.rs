@@ -142,8 +142,8 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("metrics.bindAddress", "metrics-bind-address", Kind::Address,
         "Where /metrics is served. Port 0 takes a free one").is("127.0.0.1:8080"),
-    setting("metrics.auth", "metrics-auth", Kind::Choice(&["auto", "off"]),
-        "Whether readers of metrics need a token with the right to get /metrics: auto asks for it unless the address is on loopback; off never asks")
+    setting("metrics.auth", "metrics-auth", Kind::Choice(&["auto", "required", "off"]),
+        "Whether readers of metrics need a token with the right to get /metrics: required always asks, off never, auto unless the address is on loopback")
         .is("auto"),
     setting("health.bindAddress", "health-probe-bind-address", Kind::Address,
         "Where /livez, /readyz and /startupz are served; /metrics as well if it is the same address. Port 0 takes a free one")

@@ -30,16 +30,16 @@ impl Operator {
 
     /// Starts an operator, and waits until it listens.
     pub(crate) async fn launch(cluster: &ControlPlane, kubeconfig: &Path) -> Self {
+        Self::launch_with(cluster, kubeconfig, &["--log-level", "info,chassis=debug,controllers=debug"]).await
+    }
+
+    /// Starts an operator with further flags, and waits until it listens.
+    pub(crate) async fn launch_with(cluster: &ControlPlane, kubeconfig: &Path, flags: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let mut command = Command::new(env!("CARGO_BIN_EXE_groundskeeper"));
         command
-            .args([
-                "run",
-                "--own-namespace",
-                "groundskeeper-system",
-                "--log-level",
-                "info,chassis=debug,controllers=debug",
-            ])
+            .args(["run", "--own-namespace", "groundskeeper-system"])
+            .args(flags)
             .args(["--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"])
             .arg("--kubeconfig")
             .arg(kubeconfig);
@@ -60,6 +60,14 @@ impl Operator {
             holds(code == 200, text)
         })
         .await;
+    }
+
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    pub(crate) fn health_address(&self) -> SocketAddr {
+        self.health
     }
 
     pub(crate) async fn readiness(&self) -> (u16, String) {
@@ -131,10 +139,14 @@ fn address(log: &[Value], purpose: &str) -> Option<SocketAddr> {
     log.iter().find(listening).map(|line| line["address"].as_str().unwrap().parse().unwrap())
 }
 
-/// One request over plain HTTP: status and body.
 async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    ask(address, &format!("GET {path}"), "").await
+}
+
+/// One request over plain HTTP, with further headers, each with its line end: status and body.
+pub(crate) async fn ask(address: SocketAddr, request: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!("{request} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
