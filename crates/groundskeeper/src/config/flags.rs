@@ -76,10 +76,11 @@ impl clap::Args for Flags {
     fn augment_args(command: Command) -> Command {
         let file = Arg::new(FILE_FLAG)
             .long(FILE_FLAG)
-            .env(FILE_VARIABLE)
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
-            .help("The configuration file. Flags and environment variables come before it");
+            .help(format!(
+                "The configuration file. Environment and flags come before it [env: {FILE_VARIABLE}]"
+            ));
         command.arg(file).args(SETTINGS.iter().map(argument))
     }
 
@@ -103,10 +104,9 @@ impl FromArgMatches for Flags {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        if let Some(file) = matches.get_one::<PathBuf>(FILE_FLAG).filter(|file| !file.as_os_str().is_empty())
-        {
-            self.file = Some(file.clone());
-        }
+        // As for every setting: a variable that is there and empty counts as not set.
+        let variable = std::env::var_os(FILE_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from);
+        self.file = matches.get_one::<PathBuf>(FILE_FLAG).cloned().or(variable).or(self.file.take());
         for setting in SETTINGS {
             if let Some(text) = matches.get_one::<String>(setting.path) {
                 self.said.insert(setting.path, text.clone());
