@@ -240,6 +240,35 @@ mod tests {
     }
 
     #[test]
+    fn a_change_takes_effect_at_once_and_lines_keep_the_spans_around_them_at_every_level() {
+        let level = log_level("warn");
+        let written = Arc::new(Mutex::new(String::new()));
+        let to = Arc::downgrade(&written);
+        let write = move |line: &str| *to.upgrade().unwrap().lock().unwrap() += line;
+        let lines = Lines::new(LogFormat::Json, Arc::new(SystemClock), write).with_filter(level.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let work = tracing::info_span!("work", key = "team/sweep");
+            let _work = work.enter();
+            let say = |round: u32| {
+                tracing::debug!(round, "debug");
+                tracing::warn!(round, "warn");
+            };
+            say(1);
+            level.change_for("debug", Duration::from_mins(1)).unwrap();
+            say(2);
+        });
+        let written = Arc::into_inner(written).unwrap().into_inner().unwrap();
+        let rounds = |message: &str| {
+            let said = |line: &&str| line.contains(&format!("\"message\":\"{message}\""));
+            written.lines().filter(said).map(|line| line.contains("\"round\":1")).collect::<Vec<_>>()
+        };
+        assert_eq!((rounds("warn"), rounds("debug")), (vec![true, false], vec![false]), "{written}");
+        let in_work =
+            |line: &str| line.contains("changed for a while") || line.contains("\"key\":\"team/sweep\"");
+        assert!(written.lines().all(in_work), "{written}");
+    }
+
+    #[test]
     fn no_while_is_longer_than_an_hour() {
         let day = Duration::from_hours(24);
         assert_eq!(log_level("info").change_for("debug", day), Ok(Duration::from_hours(1)));

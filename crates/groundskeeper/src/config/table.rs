@@ -3,7 +3,10 @@
 //! Flags, environment variables, the checks of values, `config show` and the reference page are all made from it.
 
 use api::DEFAULT_NAMESPACE;
-use chassis::limits::{DELETIONS_IN_FLIGHT_DEFAULT, DELETIONS_IN_FLIGHT_MAX};
+use chassis::limits::{
+    DELETIONS_IN_FLIGHT_DEFAULT, DELETIONS_IN_FLIGHT_MAX, LEDGER_SEGMENT_BYTES_DEFAULT,
+    LEDGER_SEGMENTS_DEFAULT, LEDGER_SEGMENTS_MIN,
+};
 
 use super::kind::Kind;
 
@@ -118,9 +121,9 @@ pub const SETTINGS: &[Setting] = &[
         .is("/var/lib/groundskeeper/ledger"),
     setting("ledger.segmentBytes", "ledger-segment-bytes",
         Kind::Number { least: 64 * 1024, most: 1024 * 1024 * 1024 },
-        "Bytes of one file of the ledger; then the next begins").counts(16 * 1024 * 1024),
-    setting("ledger.keepSegments", "ledger-keep-segments", Kind::Number { least: 2, most: 10_000 },
-        "Files of the ledger that are kept").counts(16),
+        "Bytes of one file of the ledger; then the next begins").counts(LEDGER_SEGMENT_BYTES_DEFAULT),
+    setting("ledger.keepSegments", "ledger-keep-segments", Kind::Number { least: LEDGER_SEGMENTS_MIN as u64, most: 10_000 },
+        "Files of the ledger that are kept").counts(LEDGER_SEGMENTS_DEFAULT as u64),
     setting("ledger.anchorInterval", "ledger-anchor-interval", Kind::Span { least: 1, most: 86_400 },
         "How often the head of the ledger is written to the cluster, if it has changed").is("1m"),
 

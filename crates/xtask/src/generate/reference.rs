@@ -134,8 +134,8 @@ pub(super) fn conditions() -> String {
 /// The page of settings.
 pub(super) fn configuration() -> String {
     let mut page = format!("{HEADER}\n# Configuration\n\n");
-    page += "Each layer comes before the one to its left: default, file (`--config FILE` or `GROUNDSKEEPER_CONFIG`), ";
-    page += "environment, flag. How that works is in [configuration](../configuration.md).\n\n";
+    page += "Later layers win: default, file (`--config FILE` or `GROUNDSKEEPER_CONFIG`), environment, flag. How that ";
+    page += "works is in [configuration](../configuration.md).\n\n";
     page += "*Live* settings take effect within seconds when the file changes; the others with the next start.\n\n";
     page += "| in the file | flag | environment | may be | default | live | meaning |\n|---|---|---|---|---|---|---|\n";
     for setting in SETTINGS {
