@@ -5,22 +5,19 @@
 pub enum EventReason {
     /// Objects were deleted under a policy.
     Deleted,
-    /// A replica has become the leader.
-    LeaderElected,
-    /// A replica has ceased to be the leader.
-    LeadershipLost,
+    /// A replica has become the leader, or has ceased to be it.
+    LeaderElection,
 }
 
 impl EventReason {
     /// All of them, for the reference page.
-    pub const ALL: [Self; 3] = [Self::Deleted, Self::LeaderElected, Self::LeadershipLost];
+    pub const ALL: [Self; 2] = [Self::Deleted, Self::LeaderElection];
 
     /// The word as it stands in `reason`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Deleted => "Deleted",
-            Self::LeaderElected => "LeaderElected",
-            Self::LeadershipLost => "LeadershipLost",
+            Self::LeaderElection => "LeaderElection",
         }
     }
 
@@ -28,15 +25,14 @@ impl EventReason {
     pub const fn action(self) -> &'static str {
         match self {
             Self::Deleted => "Delete",
-            Self::LeaderElected | Self::LeadershipLost => "Lead",
+            Self::LeaderElection => "Lead",
         }
     }
 
     /// `Normal` or `Warning`.
     pub const fn type_name(self) -> &'static str {
         match self {
-            Self::Deleted | Self::LeaderElected => "Normal",
-            Self::LeadershipLost => "Warning",
+            Self::Deleted | Self::LeaderElection => "Normal",
         }
     }
 
@@ -44,7 +40,7 @@ impl EventReason {
     pub const fn regarding(self) -> &'static str {
         match self {
             Self::Deleted => "GarbageCollectionPolicy",
-            Self::LeaderElected | Self::LeadershipLost => "Lease",
+            Self::LeaderElection => "Lease",
         }
     }
 
@@ -54,8 +50,9 @@ impl EventReason {
             Self::Deleted => {
                 "Objects were deleted under the policy; at most one event in 10 s, with the first names and the number"
             }
-            Self::LeaderElected => "A replica has taken the lease, and acts from now on",
-            Self::LeadershipLost => "A replica could not renew the lease in time, and has stopped acting",
+            Self::LeaderElection => {
+                "A replica has taken the lease and acts from now on, or has stopped; the note says which, and why"
+            }
         }
     }
 }

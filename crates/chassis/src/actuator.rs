@@ -1,34 +1,45 @@
-//! The only code that deletes.
+//! The only code that deletes and evicts.
 //!
-//! It demands proof: a [`Warrant`] names one incarnation of one object (UID), the version that the decision was made on,
-//! and consumes a [`BudgetSlot`]; [`Actuator::prove`] refuses what the rails keep, whatever the engine said. The server
-//! itself then refuses if anything has changed, so one request is all that it takes, and repeating one is harmless.
+//! It demands proof: a [`Warrant`] names one incarnation of one object (UID), the version that the decision was made on
+//! where it read what may change, the epoch of the lease under which it is carried out, the grounds that it rests on, and
+//! consumes a [`BudgetSlot`]; [`Actuator::prove`] refuses what the rails keep, whatever the engine said. The server itself
+//! then refuses if anything has changed, so one request is all that it takes, and repeating one is harmless.
 //!
-//! Knows nothing of policies. What can fail is a call; what became of the object is in the [`Deletion`].
+//! Knows nothing of policies. What can fail is a call; what became of the object is in the [`Outcome`].
 //!
-//! Invariant: no request leaves here without a UID precondition.
+//! Invariants: no request leaves here without a UID precondition, nor once its epoch has ended.
+
+mod budget;
+mod request;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::protection::published_names;
 use api::{Rail, Rails};
-use control::TokenBucket;
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use units::{ResourceVersion, Uid};
+
+pub use budget::{Budget, BudgetSlot, Exhausted};
 
 use crate::client::bounded;
 use crate::discovery::Resource;
 use crate::error::{ApiError, Class, Classify};
-use crate::paths;
+use crate::lease::Epoch;
+use crate::ledger::{self, Evidence, Ledger, Rule, Subject};
+use crate::limits::EPOCH_MARGIN;
+use crate::metrics::{MetricName, Metrics};
+use crate::reconcile::fenced;
 
-/// Deletes objects, with proof.
+/// Deletes and evicts objects, with proof.
 #[derive(Clone, Debug)]
 pub struct Actuator {
     client: Arc<Quiet>,
     rails: Arc<Rails>,
+    ledger: Ledger,
+    metrics: Metrics,
     in_flight: Arc<Semaphore>,
 }
 
@@ -52,15 +63,37 @@ pub struct Target {
     pub name: Box<str>,
     /// Which incarnation of that name.
     pub uid: Uid,
-    /// The version that was judged.
-    pub resource_version: ResourceVersion,
+    /// The version that was judged; none only if the decision read nothing that may change.
+    pub resource_version: Option<ResourceVersion>,
 }
 
-/// Proof that this object may be deleted now. Only [`Actuator::prove`] makes one, and a deletion consumes it.
+/// What a decision rests on: written down before the act.
+#[derive(Clone, Debug)]
+pub struct Grounds {
+    /// Who decided.
+    pub controller: &'static str,
+    /// The rule that asks for it, in the form that was acted on.
+    pub rule: Rule,
+    /// What was seen, in a few words each. Never an object's content.
+    pub evidence: Evidence,
+}
+
+/// Proof that this object may be destroyed now. Only [`Actuator::prove`] makes one, and an act consumes it.
 #[derive(Debug)]
 pub struct Warrant {
     target: Target,
+    epoch: Epoch,
+    grounds: Grounds,
     _slot: BudgetSlot,
+}
+
+/// There is no warrant. To be handed to [`Actuator::record`], so that the refusal is written down.
+#[derive(Debug)]
+pub struct Objection {
+    /// Why not.
+    pub refused: Refused,
+    target: Target,
+    grounds: Grounds,
 }
 
 /// Why there is no warrant.
@@ -75,6 +108,43 @@ pub enum Refused {
     /// It is not known on which version the decision was made.
     #[error("it has no resourceVersion, so a change since the decision would go unnoticed")]
     NoResourceVersion,
+    /// This replica does not lead, or will not for long enough.
+    #[error("this replica does not hold the lease")]
+    NotLeading,
+}
+
+impl Refused {
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Rail(rail) => rail.reason(),
+            Self::NoUid => "NoUid",
+            Self::NoResourceVersion => "NoResourceVersion",
+            Self::NotLeading => "NotLeading",
+        }
+    }
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    /// The object is deleted.
+    Delete(Manner),
+    /// A pod is evicted: deleted if the budgets that cover it allow that.
+    Evict {
+        /// Seconds that the pod gets to end; none leaves it to the pod.
+        grace_period_seconds: Option<i64>,
+    },
+}
+
+impl Act {
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delete(_) => "delete",
+            Self::Evict { .. } => "evict",
+        }
+    }
 }
 
 /// How an object is deleted.
@@ -86,9 +156,9 @@ pub struct Manner {
     pub grace_period_seconds: Option<i64>,
 }
 
-/// What became of a deletion.
+/// What became of an act.
 #[derive(Clone, Debug)]
-pub enum Deletion {
+pub enum Outcome {
     /// The server accepted it.
     Accepted,
     /// The object was gone, or is another by now.
@@ -97,13 +167,30 @@ pub enum Deletion {
     Changed,
     /// We may not.
     Denied(ApiError),
+    /// A disruption budget does not allow the eviction now.
+    Blocked {
+        /// When the server wants to be asked again.
+        retry_after: Duration,
+        /// The server's words.
+        message: String,
+    },
     /// The server is busy; it wants to be asked again after this time.
     Throttled(Duration),
-    /// It failed.
+    /// It failed, or nobody knows: the server may have done it without our hearing of it.
     Failed(ApiError),
+    /// The epoch had ended; nothing was sent, or nobody waited for the answer.
+    Fenced,
+    /// It could not be recorded first, so it was not done.
+    Unrecorded(String),
+    /// There was no warrant for it.
+    Refused(Refused),
 }
 
-impl Deletion {
+impl Outcome {
+    /// All metric labels.
+    pub const LABELS: [&'static str; 9] =
+        ["deleted", "gone", "changed", "denied", "blocked", "throttled", "failed", "fenced", "unrecorded"];
+
     /// The metric label.
     pub const fn label(&self) -> &'static str {
         match self {
@@ -111,129 +198,151 @@ impl Deletion {
             Self::Gone => "gone",
             Self::Changed => "changed",
             Self::Denied(_) => "denied",
+            Self::Blocked { .. } => "blocked",
             Self::Throttled(_) => "throttled",
             Self::Failed(_) => "failed",
+            Self::Fenced => "fenced",
+            Self::Unrecorded(_) => "unrecorded",
+            Self::Refused(_) => "refused",
         }
+    }
+
+    /// How the ledger tells it: whether it was done is not known if nobody heard the answer.
+    fn recorded(&self) -> ledger::Outcome {
+        let (outcome, message) = match self {
+            Self::Failed(error @ (ApiError::TimedOut(_) | ApiError::Unreachable(_))) => {
+                ("unknown", Some(error.to_string()))
+            }
+            Self::Denied(error) | Self::Failed(error) => (self.label(), Some(error.to_string())),
+            Self::Blocked { message, .. } => (self.label(), Some(message.clone())),
+            _ => (self.label(), None),
+        };
+        ledger::Outcome { outcome, message }
     }
 }
 
 impl Actuator {
-    /// An actuator that acts as the client's identity, within these rails, with so many deletions in flight at most.
-    pub fn new(client: Client, rails: Rails, in_flight_max: u16) -> Self {
+    /// An actuator that acts as the client's identity, within these rails, with so many acts in flight at most.
+    pub fn new(client: Client, rails: Rails, ledger: Ledger, metrics: Metrics, in_flight_max: u16) -> Self {
         Self {
             client: Arc::new(Quiet(client)),
             rails: Arc::new(rails),
+            ledger,
+            metrics,
             in_flight: Arc::new(Semaphore::new(usize::from(in_flight_max))),
         }
     }
 
-    /// A budget of so many deletions per second, within what this actuator has in flight at one time.
+    /// A budget of so many acts per second, within what this actuator has in flight at one time.
     pub fn budget(&self, rate: u32, now: Timestamp) -> Budget {
-        // A burst of a tenth of a second evens out timers; more would break the promise of the rate.
-        let burst = (rate / 10).max(1);
-        Budget { rate, bucket: TokenBucket::new(rate, burst, now), in_flight: Arc::clone(&self.in_flight) }
+        Budget::new(rate, now, &self.in_flight)
     }
 
-    /// Proves that an object may be deleted now, or says why not.
-    pub fn prove(&self, target: Target, slot: BudgetSlot) -> Result<Warrant, Refused> {
+    /// Proves that an object may be destroyed now, or says why not.
+    pub fn prove(
+        &self,
+        target: Target,
+        slot: BudgetSlot,
+        epoch: Epoch,
+        grounds: Grounds,
+    ) -> Result<Warrant, Box<Objection>> {
+        match self.objection(&target, &epoch) {
+            None => Ok(Warrant { target, epoch, grounds, _slot: slot }),
+            Some(refused) => {
+                self.metrics.count(MetricName::ActuatorRefusals, &[("reason", refused.label())]);
+                Err(Box::new(Objection { refused, target, grounds }))
+            }
+        }
+    }
+
+    /// Writes down that there was no warrant, and why.
+    pub async fn record(&self, objection: Box<Objection>, act: Act) -> Outcome {
+        let Objection { refused, target, grounds } = *objection;
+        let refusal = ledger::Refusal {
+            intent: intent(&target, grounds, act, None),
+            reason: refused.label().to_owned(),
+            message: refused.to_string(),
+        };
+        self.ledger.refusal(refusal).await;
+        Outcome::Refused(refused)
+    }
+
+    fn objection(&self, target: &Target, epoch: &Epoch) -> Option<Refused> {
         if let Some(rail) = self.rails.keep(&target.resource.kind, &target.namespace) {
-            return Err(Refused::Rail(rail));
+            return Some(Refused::Rail(rail));
         }
         if published_names(&target.resource.kind).contains(&&*target.name) {
-            return Err(Refused::Rail(Rail::Published));
+            return Some(Refused::Rail(Rail::Published));
         }
         if target.uid.to_string().is_empty() {
-            return Err(Refused::NoUid);
+            return Some(Refused::NoUid);
         }
-        if target.resource_version.to_string().is_empty() {
-            return Err(Refused::NoResourceVersion);
+        if target.resource_version.as_ref().is_some_and(|version| version.to_string().is_empty()) {
+            return Some(Refused::NoResourceVersion);
         }
-        Ok(Warrant { target, _slot: slot })
+        (!epoch.is_valid_for(EPOCH_MARGIN)).then_some(Refused::NotLeading)
     }
 
-    /// Deletes one object: one request, with UID and version as preconditions.
-    pub async fn carry_out(&self, warrant: Warrant, manner: Manner) -> Deletion {
-        let request = match request(&warrant.target, manner) {
+    /// Destroys one object: one request, with UID and version as preconditions, between two records in the ledger.
+    pub async fn carry_out(&self, warrant: Warrant, act: Act) -> Outcome {
+        let Warrant { target, epoch, grounds, _slot } = warrant;
+        let request = match request::of(&target, act) {
             Ok(request) => request,
-            Err(error) => return Deletion::Failed(error),
+            Err(error) => return Outcome::Failed(error),
         };
-        match bounded(self.client.0.request_text(request)).await {
-            Ok(_) => Deletion::Accepted,
-            Err(error) => became(error),
+        let intent = intent(&target, grounds, act, Some(epoch.number()));
+        let written = match fenced(&epoch, self.ledger.intent(intent)).await {
+            None => return Outcome::Fenced,
+            Some(Err(unavailable)) => return Outcome::Unrecorded(unavailable.reason),
+            Some(Ok(written)) => written,
+        };
+        let outcome = self.send(request, &epoch, act).await;
+        self.ledger.outcome(written, outcome.recorded()).await;
+        outcome
+    }
+
+    async fn send(&self, request: http::Request<Vec<u8>>, epoch: &Epoch, act: Act) -> Outcome {
+        if !epoch.is_valid_for(EPOCH_MARGIN) {
+            return Outcome::Fenced;
+        }
+        match fenced(epoch, bounded(self.client.0.request_text(request))).await {
+            // It may have reached the server all the same; the preconditions hold there.
+            None => Outcome::Fenced,
+            Some(Ok(_)) => Outcome::Accepted,
+            Some(Err(error)) => became(error, act),
         }
     }
 }
 
-fn request(target: &Target, manner: Manner) -> Result<http::Request<Vec<u8>>, ApiError> {
+fn intent(target: &Target, grounds: Grounds, act: Act, epoch: Option<u64>) -> ledger::Intent {
+    let Grounds { controller, rule, evidence } = grounds;
     let Target { resource, namespace, name, uid, resource_version } = target;
-    let mut options = serde_json::json!({
-        "kind": "DeleteOptions",
-        "apiVersion": "v1",
-        "propagationPolicy": manner.propagation,
-        "preconditions": {"uid": uid, "resourceVersion": resource_version},
-    });
-    if let (Some(seconds), Some(options)) = (manner.grace_period_seconds, options.as_object_mut()) {
-        options.insert("gracePeriodSeconds".to_owned(), seconds.into());
-    }
-    let path = paths::object(&resource.kind.api_version, &resource.plural, namespace, name);
-    http::Request::delete(path)
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(options.to_string().into_bytes())
-        .map_err(|error| ApiError::Garbled(error.to_string()))
+    let object = Subject {
+        api_version: resource.kind.api_version.to_string(),
+        kind: resource.kind.kind.clone(),
+        namespace: namespace.clone(),
+        name: name.to_string(),
+        uid: uid.to_string(),
+        resource_version: resource_version.as_ref().map(ToString::to_string).unwrap_or_default(),
+    };
+    ledger::Intent { controller, act: act.name(), rule, object, epoch, evidence }
 }
 
-fn became(error: ApiError) -> Deletion {
+fn became(error: ApiError, act: Act) -> Outcome {
+    const SOON: Duration = Duration::from_secs(1);
     match &error {
-        ApiError::Refused { code: 404, .. } => Deletion::Gone,
-        ApiError::Refused { code: 409, .. } => Deletion::Changed,
-        ApiError::Refused { code: 429, retry_after, .. } => {
-            Deletion::Throttled(retry_after.unwrap_or(Duration::from_secs(1)))
+        ApiError::Refused { code: 404, .. } => Outcome::Gone,
+        ApiError::Refused { code: 409, .. } => Outcome::Changed,
+        // To an eviction it is an answer: a budget says no. Priority and fairness says so by another reason.
+        ApiError::Refused { code: 429, retry_after, message, .. }
+            if matches!(act, Act::Evict { .. }) && message.contains("disruption budget") =>
+        {
+            // The eviction API proposes ten seconds where a budget's controller has yet to catch up.
+            Outcome::Blocked { retry_after: retry_after.unwrap_or(SOON * 5), message: message.clone() }
         }
-        error if error.class() == Class::Denied => Deletion::Denied(error.clone()),
-        _ => Deletion::Failed(error),
-    }
-}
-
-/// So many deletions per second.
-#[derive(Debug)]
-pub struct Budget {
-    rate: u32,
-    bucket: TokenBucket,
-    in_flight: Arc<Semaphore>,
-}
-
-/// The right to do one deletion; it counts as in flight until this is dropped.
-#[derive(Debug)]
-pub struct BudgetSlot {
-    _permit: OwnedSemaphorePermit,
-}
-
-/// Why there is no slot now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exhausted {
-    /// The rate is used up; the next slot is there at this time.
-    Until(Timestamp),
-    /// Too many are in flight; the next slot is there when one of them ends.
-    InFlight,
-}
-
-impl Budget {
-    /// The rate, in deletions per second.
-    pub const fn rate(&self) -> u32 {
-        self.rate
-    }
-
-    /// Takes a slot.
-    pub fn take(&mut self, now: Timestamp) -> Result<BudgetSlot, Exhausted> {
-        let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Exhausted::InFlight)?;
-        self.bucket.take(now).map_err(Exhausted::Until)?;
-        Ok(BudgetSlot { _permit: permit })
-    }
-
-    /// Gives back a slot that nothing was done with.
-    pub fn give_back(&mut self, slot: BudgetSlot) {
-        drop(slot);
-        self.bucket.give_back();
+        ApiError::Refused { code: 429, retry_after, .. } => Outcome::Throttled(retry_after.unwrap_or(SOON)),
+        error if error.class() == Class::Denied => Outcome::Denied(error.clone()),
+        _ => Outcome::Failed(error),
     }
 }
 
@@ -242,7 +351,7 @@ mod tests {
     use super::*;
     use units::GroupVersionKind;
 
-    fn target(api_version: &str, namespace: &str) -> Target {
+    pub(super) fn target(api_version: &str, namespace: &str) -> Target {
         let kind = GroupVersionKind { api_version: api_version.parse().unwrap(), kind: "ConfigMap".into() };
         let resource = Resource { kind, plural: "things".into(), namespaced: true, verbs: Vec::new() };
         Target {
@@ -250,25 +359,32 @@ mod tests {
             namespace: namespace.into(),
             name: "a".into(),
             uid: Uid::from("u-1"),
-            resource_version: ResourceVersion::from("7"),
+            resource_version: Some(ResourceVersion::from("7")),
         }
     }
 
-    #[test]
-    fn a_request_carries_uid_and_version_as_preconditions() {
-        let manner = Manner { propagation: "Background", grace_period_seconds: Some(0) };
-        let request = request(&target("example.com/v1", "team"), manner).unwrap();
-        assert_eq!(request.method(), http::Method::DELETE);
-        assert_eq!(request.uri().path(), "/apis/example.com/v1/namespaces/team/things/a");
-        let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
-        assert_eq!(body["preconditions"], serde_json::json!({"uid": "u-1", "resourceVersion": "7"}));
-        assert_eq!(body["gracePeriodSeconds"], 0);
+    const DELETE_IT: Act = Act::Delete(Manner { propagation: "Background", grace_period_seconds: None });
+
+    fn grounds() -> Grounds {
+        let rule = Rule { policy: "team/sweep".into(), uid: "p-1".into(), generation: 1 };
+        Grounds { controller: "gc", rule, evidence: Evidence::default() }
+    }
+
+    async fn no_ledger() -> Ledger {
+        let options = ledger::LedgerOptions {
+            directory: "unused".into(),
+            instance: "test".into(),
+            requirement: ledger::Requirement::Off,
+            limits: ledger::LedgerLimits::default(),
+        };
+        Ledger::open(options, Arc::new(control::SystemClock), Metrics::default()).await.unwrap().ledger
     }
 
     #[tokio::test]
     async fn there_is_no_warrant_for_what_the_rails_keep_or_what_is_not_told_apart() {
         let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        let actuator = Actuator::new(client, Rails::new("grounds"), 8);
+        let actuator = Actuator::new(client, Rails::new("grounds"), no_ledger().await, Metrics::default(), 8);
+        let epoch = Epoch::lasting(Duration::from_secs(5));
         let now = Timestamp::UNIX_EPOCH;
         let mut budget = actuator.budget(1_000, now);
         let table = [
@@ -282,15 +398,34 @@ mod tests {
             ),
             (Target { uid: Uid::from(""), ..target("v1", "team") }, Refused::NoUid),
             (
-                Target { resource_version: ResourceVersion::from(""), ..target("v1", "team") },
+                Target { resource_version: Some(ResourceVersion::from("")), ..target("v1", "team") },
                 Refused::NoResourceVersion,
             ),
         ];
         for (target, expected) in table {
             let slot = budget.take(now).unwrap();
-            assert_eq!(actuator.prove(target.clone(), slot).unwrap_err(), expected, "{target:?}");
+            assert_eq!(
+                actuator.prove(target.clone(), slot, epoch.clone(), grounds()).unwrap_err().refused,
+                expected,
+                "{target:?}"
+            );
         }
-        assert!(actuator.prove(target("v1", "team"), budget.take(now).unwrap()).is_ok());
+        let mut prove =
+            |epoch| actuator.prove(target("v1", "team"), budget.take(now).unwrap(), epoch, grounds());
+        assert!(prove(epoch).is_ok());
+        let nearly_over = Epoch::lasting(EPOCH_MARGIN / 2);
+        assert_eq!(prove(nearly_over).unwrap_err().refused, Refused::NotLeading);
+    }
+
+    #[tokio::test]
+    async fn a_warrant_whose_epoch_has_ended_does_nothing() {
+        let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let actuator = Actuator::new(client, Rails::new("grounds"), no_ledger().await, Metrics::default(), 8);
+        let slot = actuator.budget(10, Timestamp::UNIX_EPOCH).take(Timestamp::UNIX_EPOCH).unwrap();
+        let epoch = Epoch::lasting(Duration::from_secs(5));
+        let warrant = actuator.prove(target("v1", "team"), slot, epoch.clone(), grounds()).unwrap();
+        epoch.end();
+        assert!(matches!(actuator.carry_out(warrant, DELETE_IT).await, Outcome::Fenced));
     }
 
     #[test]
@@ -301,10 +436,21 @@ mod tests {
             message: String::new(),
             retry_after: Some(Duration::from_secs(3)),
         };
-        assert!(matches!(became(refused(404)), Deletion::Gone));
-        assert!(matches!(became(refused(409)), Deletion::Changed));
-        assert!(matches!(became(refused(403)), Deletion::Denied(_)));
-        assert!(matches!(became(refused(429)), Deletion::Throttled(wait) if wait == Duration::from_secs(3)));
-        assert!(matches!(became(refused(500)), Deletion::Failed(_)));
+        assert!(matches!(became(refused(404), DELETE_IT), Outcome::Gone));
+        assert!(matches!(became(refused(409), DELETE_IT), Outcome::Changed));
+        assert!(matches!(became(refused(403), DELETE_IT), Outcome::Denied(_)));
+        assert!(
+            matches!(became(refused(429), DELETE_IT), Outcome::Throttled(wait) if wait == Duration::from_secs(3))
+        );
+        assert!(matches!(became(refused(500), DELETE_IT), Outcome::Failed(_)));
+        let evict = Act::Evict { grace_period_seconds: None };
+        assert!(matches!(became(refused(429), evict), Outcome::Throttled(_)));
+        let budget = ApiError::Refused {
+            code: 429,
+            reason: "TooManyRequests".into(),
+            message: "Cannot evict pod as it would violate the pod's disruption budget.".into(),
+            retry_after: None,
+        };
+        assert!(matches!(became(budget, evict), Outcome::Blocked { .. }));
     }
 }

@@ -12,11 +12,12 @@ mod correlate;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use control::{Clock, Mutant, Steady};
+use control::{Clock, Mutant};
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::within;
 use crate::error::{ApiError, Class, Classify as _};
@@ -91,17 +92,18 @@ impl Recorder {
 
 /// A recorder, and the sender to run beside it.
 ///
-/// The sender ends when all recorders are gone and the queue is empty, or a few seconds after they are gone.
+/// The sender ends when it is told to and the queue is empty, or a few seconds after it is told to.
 pub fn recorder(
     client: Client,
     instance: String,
     metrics: Metrics,
     clock: Arc<dyn Clock>,
+    stop: CancellationToken,
 ) -> (Recorder, impl Future<Output = ()> + Send) {
     let (queue, waiting) = mpsc::channel(EVENT_QUEUE_MAX);
     let recorder = Recorder { queue, metrics: metrics.clone() };
     let sender = Sender { client, instance, metrics, clock, correlator: Correlator::default(), named: 0 };
-    (recorder, sender.run(waiting))
+    (recorder, sender.run(waiting, stop))
 }
 
 /// Sends events, one after the other.
@@ -116,32 +118,36 @@ struct Sender {
 }
 
 impl Sender {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Event>) {
-        let mut until = None;
-        while let Some(event) = waiting.recv().await {
-            if waiting.is_closed() {
-                let until = *until.get_or_insert_with(|| self.clock.steady().after(EVENT_FLUSH_TIMEOUT));
-                self.before(until, event).await;
-            } else {
-                self.take(event).await;
-            }
-        }
-        let until = until.unwrap_or_else(|| self.clock.steady().after(EVENT_FLUSH_TIMEOUT));
-        let left = until.since(self.clock.steady());
-        let counts = async {
-            for outgoing in self.correlator.unsent() {
-                // The count of a series is all that is lost.
-                drop(self.patch(&outgoing).await);
-            }
+    async fn run(mut self, mut waiting: mpsc::Receiver<Event>, stop: CancellationToken) {
+        let over = async {
+            stop.cancelled().await;
+            tokio::time::sleep(EVENT_FLUSH_TIMEOUT).await;
         };
-        drop(tokio::time::timeout(left, counts).await);
+        let in_time = tokio::select! {
+            () = self.send_all(&mut waiting, &stop) => true,
+            () = over => false,
+        };
+        if !in_time {
+            // The one that was being sent, and those behind it.
+            let left = u64::try_from(waiting.len()).unwrap_or(u64::MAX).saturating_add(1);
+            self.metrics.count_by(MetricName::EventsDropped, &[("reason", "shutdown")], left);
+        }
     }
 
-    /// Takes an event at the end of the program: until then, and no longer.
-    async fn before(&mut self, until: Steady, event: Event) {
-        let left = until.since(self.clock.steady());
-        if left.is_zero() || tokio::time::timeout(left, self.take(event)).await.is_err() {
-            self.dropped("shutdown");
+    /// Sends what comes until it is told to end, then what waits, then the counts that the server does not know.
+    async fn send_all(&mut self, waiting: &mut mpsc::Receiver<Event>, stop: &CancellationToken) {
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = waiting.recv() => event,
+                () = stop.cancelled() => None,
+            };
+            let Some(event) = event else { break };
+            self.take(event).await;
+        }
+        for outgoing in self.correlator.unsent() {
+            // The count of a series is all that is lost.
+            drop(self.patch(&outgoing).await);
         }
     }
 
@@ -301,8 +307,7 @@ fn cut(note: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::SHUTDOWN_TIMEOUT;
-    use std::time::Duration;
+    use crate::limits::SHUTDOWN_RECORD_TIMEOUT;
 
     fn event() -> Event {
         Event {
@@ -368,8 +373,6 @@ mod tests {
 
     #[test]
     fn the_last_events_are_sent_within_what_a_shutdown_may_take() {
-        // The last recorder may go while an event before it is at its first attempt.
-        let attempts = EVENT_ATTEMPT_TIMEOUT * 3 + EVENT_RETRY_PAUSES.iter().sum::<Duration>();
-        assert!(attempts + EVENT_FLUSH_TIMEOUT < SHUTDOWN_TIMEOUT);
+        assert!(EVENT_FLUSH_TIMEOUT < SHUTDOWN_RECORD_TIMEOUT);
     }
 }

@@ -14,12 +14,13 @@ mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use control::Backoff;
+use control::{Backoff, Mutant};
 use kube::Client;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use units::GroupVersionKind;
+use units::{GroupVersionKind, ResourceVersion};
 
 use crate::discovery::{Resource, Unserved, resolve};
 use crate::error::{ApiError, Class, Classify};
@@ -72,8 +73,9 @@ pub enum Representation {
 pub enum FeedEvent<V> {
     /// The feed's state has changed.
     State(FeedState),
-    /// A listing begins: what is not applied until it is complete is gone.
-    Listing,
+    /// A listing begins: what is not applied until it is complete is gone. Up to the version that it names, if it names
+    /// one, everything has been shown before.
+    Listing(Option<ResourceVersion>),
     /// An object is there, in this form.
     Applied(V),
     /// An object is gone; this was its last form.
@@ -133,60 +135,88 @@ pub enum Parked {
 /// A running feed; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Feed {
-    live: Arc<AtomicBool>,
-    doubt: Arc<Notify>,
+    signals: Arc<Signals>,
     _stop: DropGuard,
 }
 
-impl Feed {
+/// What a feed and its task tell each other.
+#[derive(Debug, Default)]
+struct Signals {
+    live: AtomicBool,
+    doubt: Notify,
+    /// The next connection begins with a listing by quorum.
+    relist: AtomicBool,
+}
+
+/// What all feeds of a program stand on.
+#[derive(Clone)]
+pub struct Feeds {
+    /// Whom to ask.
+    pub client: Client,
+    /// Owns the tasks.
+    pub supervisor: Supervisor,
+    /// Where numbers go.
+    pub metrics: Metrics,
+    /// How long a watch may be silent before it counts as dead.
+    pub silence_max: Duration,
+}
+
+impl std::fmt::Debug for Feeds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feeds").field("silence_max", &self.silence_max).finish_non_exhaustive()
+    }
+}
+
+impl Feeds {
     /// Starts a feed. Its events come in order, each with `id`.
     pub fn start<V: View>(
+        &self,
         id: FeedId,
         target: FeedTarget,
-        client: &Client,
         sink: &mpsc::Sender<(FeedId, FeedEvent<V>)>,
-        shared: (&Supervisor, &Metrics),
-    ) -> Self {
-        let (supervisor, metrics) = shared;
-        let stop = supervisor.stopping().child_token();
-        let live = Arc::new(AtomicBool::new(false));
-        let doubt = Arc::new(Notify::new());
+    ) -> Feed {
+        let stop = self.supervisor.stopping().child_token();
+        let signals = Arc::new(Signals::default());
         let task = FeedTask {
             id,
             backoff: Backoff::new(FEED_RETRY_FIRST, FEED_RETRY_MAX, &target),
             target,
-            client: client.clone(),
+            feeds: self.clone(),
             sink: sink.clone(),
-            live: Arc::clone(&live),
-            doubt: Arc::clone(&doubt),
-            metrics: metrics.clone(),
+            signals: Arc::clone(&signals),
         };
-        supervisor.spawn("feed", run_until_stopped(task, stop.clone()));
-        Self { live, doubt, _stop: stop.drop_guard() }
+        self.supervisor.spawn("feed", run_until_stopped(task, stop.clone()));
+        Feed { signals, _stop: stop.drop_guard() }
     }
+}
 
+impl Feed {
     /// Something suggests that the server could not be heard for a while: the feed is not live until it has connected
     /// anew. A connection may look well long after the network has come and gone.
     pub fn doubt(&self) {
-        self.live.store(false, Ordering::Release);
-        self.doubt.notify_one();
+        self.signals.live.store(false, Ordering::Release);
+        self.signals.doubt.notify_one();
     }
 
-    /// Whether the server has been heard of within the last 90 seconds, and everything that it said has been passed on.
+    /// Everything is listed anew, as the server's quorum has it, and the feed is not live before that is complete.
+    pub fn relist(&self) {
+        self.signals.relist.store(true, Ordering::Release);
+        self.doubt();
+    }
+
+    /// Whether the server has been heard of lately, and everything that it said has been passed on.
     pub fn is_live(&self) -> bool {
-        self.live.load(Ordering::Acquire)
+        self.signals.live.load(Ordering::Acquire)
     }
 }
 
 struct FeedTask<V> {
     id: FeedId,
     target: FeedTarget,
-    client: Client,
+    feeds: Feeds,
     sink: mpsc::Sender<(FeedId, FeedEvent<V>)>,
-    live: Arc<AtomicBool>,
-    doubt: Arc<Notify>,
+    signals: Arc<Signals>,
     backoff: Backoff,
-    metrics: Metrics,
 }
 
 /// Nobody listens any more.
@@ -217,7 +247,7 @@ impl<V: View> FeedTask<V> {
 
     async fn look_up(&self) -> Result<Resource, Parked> {
         let kind = &self.target.kind;
-        let resource = resolve(&self.client, kind).await.map_err(|unserved| match unserved {
+        let resource = resolve(&self.feeds.client, kind).await.map_err(|unserved| match unserved {
             Unserved::Api { source, .. } if source.class() == Class::Denied => Parked::Forbidden {
                 verb: "get",
                 resource: "discovery".to_owned(),
@@ -239,19 +269,22 @@ impl<V: View> FeedTask<V> {
 
     /// Lists and watches until it has to park.
     async fn follow(&mut self, resource: Arc<Resource>) -> Result<Parked, Unheard> {
-        let mut watcher = Watcher::new(self.client.clone(), Arc::clone(&resource), self.target.clone());
+        let mut watcher = Watcher::new(&self.feeds, Arc::clone(&resource), self.target.clone());
         loop {
+            if self.signals.relist.swap(false, Ordering::AcqRel) {
+                watcher.list_by_quorum();
+            }
             let sink = (self.id, &self.sink);
             let ended = tokio::select! {
-                ended = watcher.run(sink, &self.live, &mut self.backoff) => ended,
-                () = self.doubt.notified() => Ended::Doubted,
+                ended = watcher.run(sink, &self.signals.live, &mut self.backoff) => ended,
+                () = self.signals.doubt.notified() => Ended::Doubted,
             };
             watcher.end(&ended);
             if self.target.continuity == Continuity::Relist {
-                self.live.store(false, Ordering::Release);
+                self.signals.live.store(false, Ordering::Release);
             }
             let reason = ended.label();
-            self.metrics.count(MetricName::WatchRestarts, &[("reason", reason)]);
+            self.feeds.metrics.count(MetricName::WatchRestarts, &[("reason", reason)]);
             let error = match ended {
                 Ended::Unheard => return Err(Unheard),
                 Ended::Normally | Ended::Expired | Ended::Doubted => {
@@ -261,12 +294,12 @@ impl<V: View> FeedTask<V> {
                 }
                 Ended::Failed(error) => error,
             };
-            self.live.store(false, Ordering::Release);
+            self.signals.live.store(false, Ordering::Release);
             tracing::debug!(kind = %self.target.kind, namespace = self.target.namespace, %error, "a watch failed");
             match (error.code(), error.class()) {
                 (Some(404), _) => {
                     // The kind is gone, or never was: its objects are gone with it.
-                    self.send(FeedEvent::Listing).await?;
+                    self.send(FeedEvent::Listing(None)).await?;
                     self.send(FeedEvent::Listed).await?;
                     return Ok(Parked::Unavailable(error));
                 }
@@ -281,9 +314,10 @@ impl<V: View> FeedTask<V> {
 
     /// Says why nothing is shown, and waits a while.
     async fn park(&mut self, parked: Parked) -> Result<(), Unheard> {
-        self.live.store(false, Ordering::Release);
+        self.signals.live.store(false, Ordering::Release);
         self.send(FeedEvent::State(FeedState::Parked(parked))).await?;
         let pause = self.backoff.after_failure();
+        let pause = if Mutant::DeniedRetriedAtOnce.is_on() { Duration::ZERO } else { pause };
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
             () = self.sink.closed() => Err(Unheard),

@@ -17,11 +17,14 @@ mod events;
 mod feed;
 mod health;
 mod http;
+pub mod lease;
 pub mod ledger;
 pub mod limits;
 mod metrics;
 mod paths;
+pub mod reconcile;
 mod secret;
+mod settlement;
 mod status;
 mod supervisor;
 mod telemetry;
@@ -32,13 +35,14 @@ pub use discovery::{Resource, Unserved, resolve};
 pub use error::{ApiError, Class, Classify};
 pub use events::{Event, EventType, Recorder, Regarding, recorder};
 pub use feed::{
-    Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Parked, Representation, View, list,
+    Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, Parked, Representation, View, list,
 };
 pub use health::{Check, Health, Ticker};
 pub use http::{Endpoint, Pages, Scrapers, serve};
 pub use metrics::{MetricName, Metrics};
 pub use secret::Redacted;
+pub use settlement::settle;
 pub use status::write_status;
-pub use supervisor::{Exit, Supervisor};
+pub use supervisor::{Exit, Stage, Supervisor};
 pub use telemetry::{LogFormat, LogLevel, Telemetry, check_log_level, start_telemetry};
 pub use trace::{Trace, TraceTarget, Traces};

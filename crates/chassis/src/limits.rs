@@ -65,17 +65,58 @@ pub const EVENT_SERIES_MAX: usize = 32;
 /// Objects whose events are remembered; as in client-go. A policy writes at most one in ten seconds.
 pub const EVENT_OBJECTS_MAX: usize = 4_096;
 
-/// How long one attempt to send an event may take, and the pauses between attempts. With [`EVENT_FLUSH_TIMEOUT`] they
-/// stay below [`SHUTDOWN_TIMEOUT`].
+/// How long one attempt to send an event may take, and the pauses between attempts.
 pub const EVENT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 /// See [`EVENT_ATTEMPT_TIMEOUT`].
 pub const EVENT_RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 
-/// How long the last events may take at the end of the program.
-pub const EVENT_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last events may take at the end of the program: less than [`SHUTDOWN_RECORD_TIMEOUT`].
+pub const EVENT_FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a shutdown waits for what is in flight. Below Kubernetes' default grace period of 30 s.
-pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a shutdown waits for work under way, then for what tells and records, for the lease, for the listeners: in
+/// sum below Kubernetes' default grace period of 30 s.
+pub const SHUTDOWN_WORK_TIMEOUT: Duration = Duration::from_secs(18);
+/// See [`SHUTDOWN_WORK_TIMEOUT`].
+pub const SHUTDOWN_RECORD_TIMEOUT: Duration = Duration::from_secs(4);
+/// See [`SHUTDOWN_WORK_TIMEOUT`].
+pub const SHUTDOWN_LEAD_TIMEOUT: Duration = Duration::from_secs(4);
+/// See [`SHUTDOWN_WORK_TIMEOUT`].
+pub const SHUTDOWN_LISTEN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long an epoch that has ended is waited for before it is told. What works in it is fenced and stops at its next
+/// step; within this, it stops also if that step is slow.
+pub const EPOCH_RETURN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a destructive call must still lie within the epoch when it starts: a call is answered within milliseconds,
+/// and what is not is refused by the server's own preconditions.
+pub const EPOCH_MARGIN: Duration = Duration::from_millis(500);
+
+/// How long a key waits for the cache to show our own last write. A watch that is well shows it within milliseconds.
+pub const OWN_WRITE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// First and longest pause of a key that failed: client-go's and the old collector's.
+pub const RECONCILE_RETRY_FIRST: Duration = Duration::from_millis(100);
+/// See [`RECONCILE_RETRY_FIRST`].
+pub const RECONCILE_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How long a key pauses after somebody else was faster: long enough for the watch to show what they wrote.
+pub const CONFLICT_RETRY: Duration = Duration::from_millis(50);
+
+/// First and longest pause of a key that panicked: it will most likely do so again.
+pub const QUARANTINE_FIRST: Duration = Duration::from_secs(10);
+/// See [`QUARANTINE_FIRST`].
+pub const QUARANTINE_MAX: Duration = Duration::from_mins(30);
+
+/// How often, and after which pauses, an object is looked for whose intent had no outcome, while the API server does not
+/// answer: for about ten minutes.
+pub const SETTLEMENT_ATTEMPTS_MAX: u32 = 20;
+/// See [`SETTLEMENT_ATTEMPTS_MAX`].
+pub const SETTLEMENT_RETRY_FIRST: Duration = Duration::from_millis(500);
+/// See [`SETTLEMENT_ATTEMPTS_MAX`].
+pub const SETTLEMENT_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How long a controller's loop sleeps at most: after a jump of the wall clock nothing is later than this.
+pub const WORK_SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Connections to one endpoint at a time: a scraper, a probe and a person, several times over.
 pub const HTTP_CONNECTIONS_MAX: usize = 64;
@@ -194,5 +235,5 @@ pub const TRACE_EXPORT_DELAY: Duration = Duration::from_secs(2);
 /// How long one request may take: the next batch waits for it, beside the program.
 pub const TRACE_EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the last spans may take at the end of the program.
-pub const TRACE_FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the last spans may take at the end of the program; with the shutdown itself below 30 s.
+pub const TRACE_FLUSH_TIMEOUT: Duration = Duration::from_millis(1_500);

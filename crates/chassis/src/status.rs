@@ -1,14 +1,14 @@
 //! Writing a status.
 
 use kube::Client;
-use serde::Serialize;
-use units::{ApiVersion, NamespacedName, Uid};
+use serde::{Deserialize, Serialize};
+use units::{ApiVersion, NamespacedName, ResourceVersion, Uid};
 
 use crate::client::bounded;
 use crate::error::ApiError;
 use crate::paths;
 
-/// Writes the status of one incarnation of an object, by one merge patch.
+/// Writes the status of one incarnation of an object, by one merge patch; returns the version that it has now.
 ///
 /// The UID is part of the patch, so that the status of a deleted object never lands on its successor: the server then
 /// answers 409. Repeating it is harmless.
@@ -18,7 +18,7 @@ pub async fn write_status(
     key: &NamespacedName,
     uid: &Uid,
     status: &impl Serialize,
-) -> Result<(), ApiError> {
+) -> Result<ResourceVersion, ApiError> {
     let (version, plural) = resource;
     let garbled = |error: &dyn std::fmt::Display| ApiError::Garbled(error.to_string());
     let path = format!("{}/status", paths::object(version, plural, &key.namespace, &key.name));
@@ -27,5 +27,18 @@ pub async fn write_status(
         .header(http::header::CONTENT_TYPE, "application/merge-patch+json")
         .body(body.map_err(|error| garbled(&error))?)
         .map_err(|error| garbled(&error))?;
-    bounded(client.request_text(request)).await.map(drop)
+    let text = bounded(client.request_text(request)).await?;
+    let Written { metadata } = serde_json::from_str(&text).map_err(|error| garbled(&error))?;
+    Ok(metadata.resource_version)
+}
+
+#[derive(Deserialize)]
+struct Written {
+    metadata: WrittenMeta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenMeta {
+    resource_version: ResourceVersion,
 }

@@ -11,7 +11,7 @@ pub const MUTANT_VARIABLE: &str = "GROUNDSKEEPER_MUTANT";
 /// One safety that is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
-    /// Deletions carry no UID precondition.
+    /// Deletions carry no precondition that tells one incarnation from the next: no UID, and no version either.
     NoUidPrecondition,
     /// Deletions carry no resourceVersion precondition.
     NoResourceVersion,

@@ -10,22 +10,22 @@ use std::hash::Hash;
 
 use jiff::Timestamp;
 
-/// A set of keys, each with the time at which it is to be looked at.
+/// A set of keys, each with the time at which it is to be looked at: wall-clock time, unless another is named.
 #[derive(Clone, Debug)]
-pub struct Timers<K> {
-    times: HashMap<K, Timestamp>,
-    order: BTreeSet<(Timestamp, K)>,
+pub struct Timers<K, T = Timestamp> {
+    times: HashMap<K, T>,
+    order: BTreeSet<(T, K)>,
 }
 
-impl<K> Default for Timers<K> {
+impl<K, T> Default for Timers<K, T> {
     fn default() -> Self {
         Self { times: HashMap::new(), order: BTreeSet::new() }
     }
 }
 
-impl<K: Clone + Eq + Hash + Ord> Timers<K> {
+impl<K: Clone + Eq + Hash + Ord, T: Copy + Ord> Timers<K, T> {
     /// Sets or replaces the time of a key; `None` takes the key out.
-    pub fn set(&mut self, key: &K, at: Option<Timestamp>) {
+    pub fn set(&mut self, key: &K, at: Option<T>) {
         let before = match at {
             Some(at) => self.times.insert(key.clone(), at),
             None => self.times.remove(key),
@@ -42,14 +42,14 @@ impl<K: Clone + Eq + Hash + Ord> Timers<K> {
     }
 
     /// Sets the time of a key, unless it is due earlier already.
-    pub fn set_no_later(&mut self, key: &K, at: Timestamp) {
+    pub fn set_no_later(&mut self, key: &K, at: T) {
         if self.times.get(key).is_none_or(|&before| at < before) {
             self.set(key, Some(at));
         }
     }
 
     /// Takes out the key that has been due longest at `now`, if one is.
-    pub fn pop_due(&mut self, now: Timestamp) -> Option<K> {
+    pub fn pop_due(&mut self, now: T) -> Option<K> {
         let (at, _) = self.order.first()?;
         if *at > now {
             return None;
@@ -60,7 +60,7 @@ impl<K: Clone + Eq + Hash + Ord> Timers<K> {
     }
 
     /// When the next key falls due.
-    pub fn next(&self) -> Option<Timestamp> {
+    pub fn next(&self) -> Option<T> {
         self.order.first().map(|(at, _)| *at)
     }
 }

@@ -34,6 +34,10 @@ pub struct Ground {
     /// Deletions that failed are not tried again before this time, in milliseconds.
     not_before: HashMap<u32, i64>,
     listing: u32,
+    /// The version up to which the watch had shown everything when the listing began.
+    watched: Option<ResourceVersion>,
+    /// Objects that the listing shows as the watch should have shown them before.
+    missed: u64,
 }
 
 #[derive(Debug)]
@@ -105,23 +109,42 @@ pub enum Settled {
 }
 
 impl Ground {
-    /// A listing begins: what it does not show by its end is gone.
-    pub fn begin_listing(&mut self) {
+    /// A listing begins: what it does not show by its end is gone. Up to the version `watched`, if there is one, the
+    /// watch has shown everything before.
+    pub fn begin_listing(&mut self, watched: Option<ResourceVersion>) {
         self.listing = self.listing.wrapping_add(1);
+        self.watched = watched;
+        self.missed = 0;
     }
 
-    /// The listing is complete.
-    pub fn finish_listing(&mut self) {
-        let missed: Vec<u32> = (0..)
-            .zip(&self.slots)
-            .filter_map(|(slot, entry)| entry.as_ref().filter(|e| e.listing != self.listing).map(|_| slot))
-            .collect();
-        missed.into_iter().for_each(|slot| self.vacate(slot));
+    /// How many objects the listing that is under way has not shown.
+    pub fn unlisted(&self) -> usize {
+        self.unlisted_slots().count()
+    }
+
+    /// The listing is complete. Returns how many objects it showed that the watch should have shown before.
+    pub fn finish_listing(&mut self) -> u64 {
+        let gone: Vec<u32> = self.unlisted_slots().collect();
+        gone.into_iter().for_each(|slot| self.vacate(slot));
+        self.watched = None;
+        std::mem::take(&mut self.missed)
+    }
+
+    fn unlisted_slots(&self) -> impl Iterator<Item = u32> {
+        let unlisted = |entry: &&Entry| entry.listing != self.listing;
+        (0..).zip(&self.slots).filter_map(move |(slot, entry)| entry.as_ref().filter(unlisted).map(|_| slot))
     }
 
     /// An object is there, in this form.
     pub fn apply(&mut self, object: Object) {
-        let Some(slot) = self.find(&object.name) else {
+        let found = self.find(&object.name);
+        let is_known = found.and_then(|slot| self.entry(slot)).is_some_and(|known| {
+            known.object.uid == object.uid && known.object.resource_version == object.resource_version
+        });
+        if !is_known && self.watched.as_ref().is_some_and(|seen| seen.has_reached(&object.resource_version)) {
+            self.missed += 1;
+        }
+        let Some(slot) = found else {
             let slot = self.insert(object);
             return self.enlist(slot);
         };

@@ -95,6 +95,16 @@ impl Invalid {
 }
 
 impl Policy {
+    /// Seconds from an object's creation to the end of its time.
+    pub fn seconds_after_creation(&self) -> i64 {
+        self.ttl.as_secs()
+    }
+
+    /// Which objects it selects by their labels.
+    pub const fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
     /// Checks and compiles a policy.
     ///
     /// The API server has checked most of this by the schema already; a file that `plan` reads has not been checked,

@@ -3,6 +3,8 @@
 //! Semantics as in Kubernetes (`k8s.io/apimachinery/pkg/labels`): all terms must hold, `NotIn` holds where the label is
 //! missing, and a selector without terms selects everything.
 
+use std::fmt;
+
 use api::garbage_collection_policy::{LabelOperator, LabelSelector};
 use api::limits::{SELECTOR_TERMS_MAX, SELECTOR_VALUES_MAX};
 use views::Labels;
@@ -71,6 +73,25 @@ pub enum InvalidSelector {
         /// The label.
         key: String,
     },
+}
+
+/// As `kubectl` takes it: `app=web,tier in (a,b),!draft`.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Term { key, operator, values }) in self.terms.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            match (operator, values.as_slice()) {
+                (LabelOperator::In, [value]) => write!(f, "{key}={value}")?,
+                (LabelOperator::In, values) => write!(f, "{key} in ({})", values.join(","))?,
+                (LabelOperator::NotIn, values) => write!(f, "{key} notin ({})", values.join(","))?,
+                (LabelOperator::Exists, _) => f.write_str(key)?,
+                (LabelOperator::DoesNotExist, _) => write!(f, "!{key}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Selector {

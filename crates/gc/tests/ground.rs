@@ -181,11 +181,11 @@ fn a_dry_run_knows_what_falls_due_next() {
 #[test]
 fn what_a_listing_does_not_show_any_more_is_gone() {
     let mut ground = ground(policy(60, |_| {}));
-    ground.begin_listing();
+    ground.begin_listing(None);
     ["a", "b"].into_iter().for_each(|name| ground.apply(Thing::new(name, 0).object()));
     ground.finish_listing();
 
-    ground.begin_listing();
+    ground.begin_listing(None);
     ground.apply(Thing::new("b", 0).object());
     ground.finish_listing();
 
@@ -246,7 +246,7 @@ fn an_accepted_deletion_is_not_repeated_even_if_a_listing_still_shows_the_object
     let taken = due(&mut ground, 60);
     ground.settle(&taken[0], Settled::Deleted, second(60));
 
-    ground.begin_listing();
+    ground.begin_listing(None);
     ground.apply(Thing::new("a", 0).object());
     ground.finish_listing();
 
@@ -369,7 +369,7 @@ impl World {
                 }
             }
             Step::Relist => {
-                ground.begin_listing();
+                ground.begin_listing(None);
                 self.things.values().for_each(|thing| ground.apply(thing.object()));
                 ground.finish_listing();
             }

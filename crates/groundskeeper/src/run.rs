@@ -1,25 +1,39 @@
 //! `groundskeeper run`: the operator.
 
+use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::Rails;
+use chassis::actuator::Actuator;
+use chassis::lease::{Leadership, LeaseOptions, contender};
+use chassis::ledger::{Ledger, LedgerLimits, LedgerOptions, Requirement};
 use chassis::{
-    ClientOptions, Endpoint, Exit, Health, LogFormat, MetricName, Metrics, Pages, Scrapers, Supervisor,
-    Telemetry, TraceTarget, connect_measured, recorder, serve, start_telemetry,
+    ClientOptions, Endpoint, Feeds, Health, LogFormat, MetricName, Metrics, Pages, Recorder, Scrapers, Stage,
+    Supervisor, Telemetry, TraceTarget, connect_measured, recorder, serve, settle, start_telemetry,
 };
-use control::{Clock, SystemClock};
+use control::{Clock, LeaseTerms, SystemClock};
 use controllers::gc::{self, Foundation};
 
-use crate::config::{self, Config, Flags, Format, Live, MetricsAuth};
+use crate::config::{self, Config, Flags, Format, LedgerMode, Live, MetricsAuth};
 
 /// What `run` is told.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     #[command(flatten)]
     settings: Flags,
+}
+
+impl From<LedgerMode> for Requirement {
+    fn from(mode: LedgerMode) -> Self {
+        match mode {
+            LedgerMode::Required => Self::Required,
+            LedgerMode::BestEffort => Self::BestEffort,
+            LedgerMode::Off => Self::Off,
+        }
+    }
 }
 
 /// Runs the operator until it is asked to stop.
@@ -30,11 +44,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry(&config, Arc::clone(&clock))?;
     let supervisor = Supervisor::default();
     let metrics = Metrics::default();
-    let cluster = ClientOptions {
-        kubeconfig: config.cluster.kubeconfig.clone(),
-        context: config.cluster.context.clone(),
-    };
-    let client = connect_measured(&cluster, &metrics, Arc::clone(&clock)).await?;
+    let client = connect_measured(&cluster(&config), &metrics, Arc::clone(&clock)).await?;
     let health = Health::new(Arc::clone(&clock));
     metrics.set(MetricName::BuildInfo, &[("version", env!("CARGO_PKG_VERSION"))], 1);
     let pages = Pages {
@@ -44,34 +54,48 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         log_level: Some(telemetry.log_level.clone()),
     };
     listen(&config, &supervisor, pages).await?;
-    let stop = supervisor.stopping();
-    supervisor.spawn("log level", telemetry.log_level.clone().keep(stop.clone()));
+    supervisor.spawn("log level", telemetry.log_level.clone().keep(supervisor.stopping().clone()));
     let live = Live {
         log_level: telemetry.log_level.clone(),
         traces: telemetry.traces.clone(),
         metrics: metrics.clone(),
     };
-    supervisor.spawn("configuration", config::watch(args.settings, effective, live, stop.clone()));
+    let watching = config::watch(args.settings, effective, live, supervisor.stopping().clone());
+    supervisor.spawn("configuration", watching);
 
-    let (recorder, events) = recorder(client.clone(), instance(), metrics.clone(), Arc::clone(&clock));
-    supervisor.spawn("events", events);
-    let foundation = Foundation {
+    let stop = supervisor.stopping_in(Stage::Record).clone();
+    let (recorder, events) = recorder(client.clone(), instance(), metrics.clone(), Arc::clone(&clock), stop);
+    supervisor.spawn_in(Stage::Record, "events", events);
+    let leadership = contend(&config, &supervisor, &metrics, &recorder).await?;
+    let rails = Rails::new(&*config.namespace);
+    let ledger = open_ledger(&config, &supervisor, &metrics, &client).await?;
+    let in_flight_max = config.limits.deletions_in_flight;
+    gc::start(Foundation {
         clock,
-        rails: Rails::new(&*config.namespace),
-        supervisor: supervisor.clone(),
-        metrics,
+        actuator: Actuator::new(client.clone(), rails.clone(), ledger, metrics.clone(), in_flight_max),
+        rails,
+        feeds: Feeds {
+            client,
+            supervisor: supervisor.clone(),
+            metrics,
+            silence_max: config.watches.silence_max.0,
+        },
+        leadership,
         recorder,
         health: health.clone(),
-        deletions_in_flight_max: config.limits.deletions_in_flight,
-    };
-    supervisor.spawn("garbage collection", gc::run(client, foundation));
+    });
     health.started();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
 
     let exit = supervisor.run().await.context("cannot listen for signals")?;
     tracing::info!(?exit, "stopped");
     telemetry.traces.finish().await;
-    Ok(if exit == Exit::Clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(ExitCode::from(exit.code()))
+}
+
+fn cluster(config: &Config) -> ClientOptions {
+    let config::Cluster { kubeconfig, context } = config.cluster.clone();
+    ClientOptions { kubeconfig, context }
 }
 
 fn telemetry(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Telemetry> {
@@ -85,6 +109,74 @@ fn telemetry(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Telemetry
         instance: instance(),
     });
     start_telemetry(format, &config.log.level, target.as_ref(), clock).map_err(anyhow::Error::msg)
+}
+
+/// Opens the ledger, and settles what an earlier process of this name has left open.
+async fn open_ledger(
+    config: &Config,
+    supervisor: &Supervisor,
+    metrics: &Metrics,
+    client: &kube::Client,
+) -> anyhow::Result<Ledger> {
+    let options = LedgerOptions {
+        directory: config.ledger.directory.clone(),
+        instance: instance(),
+        requirement: config.ledger.mode.into(),
+        limits: LedgerLimits {
+            segment_bytes_max: config.ledger.segment_bytes,
+            segments_max: config.ledger.keep_segments,
+        },
+    };
+    let advice =
+        "name a directory that can be written with --ledger-dir, or go without one with --ledger=off";
+    let opened = Ledger::open(options, Arc::new(SystemClock), metrics.clone()).await.context(advice)?;
+    let (ledger, stop) = (opened.ledger, supervisor.stopping_in(Stage::Record).clone());
+    supervisor.spawn_in(Stage::Record, "ledger", opened.writer);
+    let closing = ledger.clone();
+    supervisor.spawn_in(Stage::Record, "end of the ledger", async move {
+        stop.cancelled().await;
+        if let Err(error) = closing.close().await {
+            tracing::warn!(%error, "the ledger could not be ended");
+        }
+    });
+    let (settling, client) = (ledger.clone(), client.clone());
+    let stop = supervisor.stopping().clone();
+    supervisor.spawn("settlement", async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = settle(client, settling, opened.unsettled) => {}
+        }
+    });
+    Ok(ledger)
+}
+
+/// Contends for the lease of this replica's work, over a client of its own: nothing else may hold up its calls.
+async fn contend(
+    config: &Config,
+    supervisor: &Supervisor,
+    metrics: &Metrics,
+    recorder: &Recorder,
+) -> anyhow::Result<Leadership> {
+    let leases = &config.leases;
+    let terms = LeaseTerms::new(leases.duration.0, leases.renew_deadline.0, leases.retry_period.0)?;
+    let client = connect_measured(&cluster(config), metrics, Arc::new(SystemClock)).await?;
+    let options = LeaseOptions {
+        namespace: leases.namespace.clone().unwrap_or_else(|| config.namespace.clone()),
+        name: leases.name.clone(),
+        identity: identity(),
+        terms,
+    };
+    let (leadership, contender) =
+        contender(client, options, Arc::new(SystemClock), metrics.clone(), recorder.clone());
+    let stop = supervisor.stopping_in(Stage::Lead).clone();
+    supervisor.spawn_in(Stage::Lead, "lease", contender.run(stop));
+    Ok(leadership)
+}
+
+/// Who contends: unique to this incarnation, so that a restart under the same name is not taken for a renewal.
+fn identity() -> String {
+    let incarnation = std::hash::RandomState::new().hash_one(std::process::id());
+    format!("{}_{incarnation:016x}", instance())
 }
 
 /// Opens the listeners: one for metrics and one for probes, or one for both.
@@ -112,7 +204,8 @@ async fn listen(config: &Config, supervisor: &Supervisor, pages: Pages) -> anyho
     }
     for (purpose, endpoint, pages) in listeners {
         tracing::info!(purpose, address = %endpoint.address(), "listening");
-        supervisor.spawn("http", serve(endpoint, pages, supervisor.stopping().clone()));
+        let stop = supervisor.stopping_in(Stage::Listen).clone();
+        supervisor.spawn_in(Stage::Listen, "http", serve(endpoint, pages, stop));
     }
     Ok(())
 }

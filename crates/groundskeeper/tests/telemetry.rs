@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tonic::transport::server::TcpIncoming;
 
 use support::drafts::{config_map, policy};
-use support::operator::{Operator, ask};
+use support::operator::{Launch, Operator, ask};
 use support::team::Team;
 use support::{eventually, groundskeeper, holds, identity, install_crds, install_rbac, kubectl};
 
@@ -43,7 +43,8 @@ async fn turn() -> (MutexGuard<'static, ()>, &'static ControlPlane) {
 }
 
 async fn operator(cluster: &ControlPlane, flags: &[&str]) -> Operator {
-    let operator = Operator::launch_with(cluster, identity(cluster).kubeconfig(), flags).await;
+    let launch = Launch::new(identity(cluster).kubeconfig()).log_level_untold().quick_lease();
+    let operator = flags.iter().fold(launch, |launch, flag| launch.flag(flag)).start(cluster).await;
     operator.ready(cluster).await;
     operator
 }

@@ -102,8 +102,8 @@ const EXTENDED_KEY_USAGE: &[u64] = &[2, 5, 29, 37];
 const CLIENT_AUTHENTICATION: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 3, 2];
 const ECDSA_WITH_SHA256: &[u64] = &[1, 2, 840, 10045, 4, 3, 2];
 const UTC_TIME: Tag = Tag { tag_class: TagClass::Universal, tag_number: 23 };
-/// As wide as `UTCTime` reaches: no test fails because of somebody's clock.
-const VALIDITY: [&[u8]; 2] = [b"500101000000Z", b"491231235959Z"];
+/// From the epoch, before which rustls takes no time, to where `UTCTime` ends: no test fails because of somebody's clock.
+const VALIDITY: [&[u8]; 2] = [b"700101000000Z", b"491231235959Z"];
 
 fn write_unsigned(writer: DERWriter<'_>, user: &str, groups: &[String], key: &KeyPair) {
     writer.write_sequence(|fields| {

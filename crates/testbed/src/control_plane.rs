@@ -19,6 +19,7 @@ use serde_json::json;
 
 pub use error::{ClusterError, StartError};
 
+use crate::authority::Credentials;
 use crate::binaries::{Binaries, Tool};
 use crate::identity::Identity;
 use crate::limits;
@@ -112,6 +113,20 @@ impl ControlPlane {
     /// The CA that signed the API server's certificate, as PEM.
     pub fn ca(&self) -> PathBuf {
         self.ground.files().ca()
+    }
+
+    /// A certificate of the cluster CA for another server on loopback, with its key.
+    pub(crate) fn serving(&self) -> Result<Credentials, StartError> {
+        self.ground.serving()
+    }
+
+    pub(crate) fn certificate_of_ca(&self) -> Vec<u8> {
+        self.ground.certificate_of_ca()
+    }
+
+    /// Where the kubeconfigs lie.
+    pub(crate) fn kubeconfigs(&self) -> PathBuf {
+        self.ground.files().kubeconfigs()
     }
 
     /// The control plane's own directory, for files that may go with it. Logs are under `logs`.
@@ -260,13 +275,6 @@ fn file_name(number: u32, name: &str) -> String {
         .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' })
         .collect();
     format!("{number:03}-{safe}.yaml")
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! Somebody who talks to the API server.
 
 use std::fmt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 /// A user with a client certificate: a kubeconfig for programs, and clients for tests.
 #[derive(Clone)]
@@ -36,6 +40,18 @@ impl Identity {
     /// A new client with connections of its own. It belongs to the async runtime that it is made in.
     pub fn client(&self) -> Result<kube::Client, kube::Error> {
         kube::Client::try_from(self.config())
+    }
+
+    /// The same user by another way: what listens at `server` has a certificate of the same CA.
+    pub(crate) fn by_way_of(&self, server: &http::Uri, kubeconfig: PathBuf) -> io::Result<Self> {
+        let mut document: Value = serde_json::from_slice(&fs::read(&self.kubeconfig)?)?;
+        if let Some(address) = document.pointer_mut("/clusters/0/cluster/server") {
+            *address = Value::from(server.to_string().trim_end_matches('/'));
+        }
+        crate::kubeconfig::write_private(&kubeconfig, &format!("{document:#}\n"))?;
+        let mut config = self.config();
+        config.cluster_url = server.clone();
+        Ok(Self { kubeconfig, config, ..self.clone() })
     }
 }
 

@@ -2,6 +2,11 @@
 //!
 //! A file holds its certificates itself, so it may be copied elsewhere while the control plane runs.
 
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -28,6 +33,12 @@ pub(crate) fn authentication(credentials: &Credentials) -> Value {
         "client-certificate-data": base64(credentials.certificate.as_bytes()),
         "client-key-data": base64(credentials.key.as_bytes()),
     })
+}
+
+/// A file that only its owner may read.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 pub(crate) fn base64(bytes: &[u8]) -> String {

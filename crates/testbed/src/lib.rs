@@ -23,6 +23,24 @@
 //! No process survives its test run, however that ends; see [`ControlPlane::spawn`] to have the program under test
 //! guarded as well.
 //!
+//! # Faults
+//!
+//! [`faults`] puts a proxy between a process under test and the API server, which breaks what a test names: it delays
+//! and refuses requests, cuts connections before or after the server has acted, holds a request at a gate while the
+//! process is killed, freezes watches, loses their events, and truncates lists. [`ManagedProcess`] kills, pauses and
+//! resumes the process itself.
+//!
+//! ```no_run
+//! # async fn example(cluster: &testbed::ControlPlane) -> Result<(), Box<dyn std::error::Error>> {
+//! use testbed::faults::{Calls, Fault, Faults, Verb};
+//!
+//! let proxy = Faults::between(cluster, &cluster.user("robot", &[])?).await?;
+//! proxy.on(Calls::of("configmaps").verb(Verb::Create).nth(3), Fault::cut_after());
+//! // Start the process with `proxy.kubeconfig()`: the third map it makes exists, but it never hears of it.
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! It does not know what is tested with it. There is no kubelet, no container, no cluster DNS and no service network:
 //! a webhook is registered by `clientConfig.url` with a loopback address. Unix only.
 
@@ -32,6 +50,7 @@ mod authority;
 mod binaries;
 mod clock;
 mod control_plane;
+pub mod faults;
 mod guard;
 mod identity;
 mod kubeconfig;

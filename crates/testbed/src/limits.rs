@@ -55,3 +55,38 @@ pub(crate) const FILE_NAME_PART_MAX: usize = 100;
 
 /// Attempts to remove a directory whose writers have just been killed: the last write may still land.
 pub(crate) const REMOVE_ATTEMPTS: u32 = 20;
+
+/// Connections to one fault proxy at a time: a client of HTTP/1.1 has one for each request in flight and each watch,
+/// and our largest tests have some hundreds. More wait to be accepted.
+pub(crate) const CONNECTIONS_MAX: usize = 2048;
+
+/// Bytes on their way through a fault proxy in each direction of a connection, as in the buffers of a socket.
+pub(crate) const WIRE_BYTES: usize = 64 * 1024;
+
+/// Bytes of a request's body: the API server itself takes 3 MiB.
+pub(crate) const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of a reply that has to be read as a whole, to be held or altered: 50,000 `ConfigMaps` are 38 MB (measured).
+pub(crate) const REPLY_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of one event of a watch: ten times what etcd stores of one object (1.5 MiB).
+pub(crate) const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Events of one watch that are held back. Beyond it the rest of the watch waits as well, in the server.
+pub(crate) const HELD_EVENTS_MAX: usize = 10_000;
+
+/// Chunks of a watch between the proxy's two sides: one suffices, a few spare switches of tasks.
+pub(crate) const CHUNKS: usize = 4;
+
+/// Writes of a trace: a load test's 50,000 objects, made and collected. Those beyond are only counted.
+pub(crate) const TRACE_WRITES_MAX: usize = 100_000;
+
+/// Kinds of reads that a trace counts: verbs times resources, which a cluster has some hundreds of.
+pub(crate) const TRACE_READS_MAX: usize = 10_000;
+
+/// Requests that stand at one gate; more are cut, as nobody can look at so many.
+pub(crate) const GATE_REQUESTS_MAX: usize = 1024;
+
+/// Threads of a fault proxy: one is enough for a process under test, and the second keeps the switches (cut, freeze)
+/// prompt while the first copies a large list.
+pub(crate) const PROXY_THREADS: usize = 2;

@@ -58,16 +58,23 @@ impl ManagedProcess {
         read_end(&self.log)
     }
 
-    /// Asks it to stop (SIGTERM). No effect on a process that has ended.
+    /// Asks it to stop (SIGTERM). No effect on a process that has ended; a paused one is asked once it is resumed.
     pub fn terminate(&self) -> io::Result<()> {
-        let mut child = self.child();
-        if child.try_wait()?.is_none() {
-            kill_process(guard::pid_of(&child), Signal::TERM)?;
-        }
-        Ok(())
+        self.signal(Signal::TERM)
     }
 
-    /// Kills it (SIGKILL) and waits until it is gone. No effect on a process that has ended.
+    /// Stops the clock for it, as a machine does that hangs (SIGSTOP): no instruction runs, memory and connections
+    /// stay, and time goes on without it. No effect on a process that has ended, or is paused already.
+    pub fn pause(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a paused process go on where it was (SIGCONT). No effect on one that runs, or has ended.
+    pub fn resume(&self) -> io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Kills it (SIGKILL), paused or not, and waits until it is gone. No effect on a process that has ended.
     pub fn kill(&self) -> io::Result<()> {
         let mut child = self.child();
         child.kill()?;
@@ -89,6 +96,14 @@ impl ManagedProcess {
             }
             tokio::time::sleep(limits::POLL_EVERY).await;
         }
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        let mut child = self.child();
+        if child.try_wait()?.is_none() {
+            kill_process(guard::pid_of(&child), signal)?;
+        }
+        Ok(())
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {

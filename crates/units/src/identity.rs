@@ -101,6 +101,19 @@ impl From<&str> for ResourceVersion {
     }
 }
 
+impl ResourceVersion {
+    /// Whether a view of this version shows what was written as `written`.
+    ///
+    /// Versions of one resource are numbers that grow (KEP-5504, Kubernetes 1.35); where they are not numbers, only the
+    /// very same version says so.
+    pub fn has_reached(&self, written: &Self) -> bool {
+        match (&self.0, &written.0) {
+            (Text::Compact(seen), Text::Compact(written)) => seen >= written,
+            (seen, written) => seen == written,
+        }
+    }
+}
+
 impl fmt::Display for ResourceVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -179,6 +192,14 @@ mod tests {
         for text in ["0", "1234567", "007", "", "abc", "99999999999999999999999"] {
             assert_eq!(ResourceVersion::from(text).to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_view_has_reached_what_was_written_before_it() {
+        let version = |text: &str| ResourceVersion::from(text);
+        assert!(version("10").has_reached(&version("9")) && version("9").has_reached(&version("9")));
+        assert!(!version("9").has_reached(&version("10")));
+        assert!(version("a").has_reached(&version("a")) && !version("b").has_reached(&version("a")));
     }
 
     #[test]

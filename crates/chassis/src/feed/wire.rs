@@ -5,21 +5,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use control::Backoff;
+use control::{Backoff, Mutant};
 use futures::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 use kube::Client;
 use tokio::sync::mpsc;
 
 use super::decode::{self, Line, Page, View};
-use super::{Continuity, FeedEvent, FeedId, FeedState, FeedTarget, Representation};
+use super::{Continuity, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, Representation};
 use crate::client::{bounded, get};
 use crate::discovery::Resource;
 use crate::error::ApiError;
-use crate::limits::{
-    CALL_TIMEOUT, LIST_PAGE_OBJECTS, WATCH_LINE_BYTES_MAX, WATCH_SILENCE_MAX, WATCH_TIMEOUT_SECONDS,
-};
+use crate::limits::{CALL_TIMEOUT, LIST_PAGE_OBJECTS, WATCH_LINE_BYTES_MAX, WATCH_TIMEOUT_SECONDS};
 use crate::paths;
+use units::ResourceVersion;
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -70,15 +70,37 @@ pub(super) struct Watcher {
     target: FeedTarget,
     /// Everything up to this version has been passed on; none before the first listing is complete.
     seen: Option<String>,
+    /// Everything up to this version had been passed on when the last connection ended.
+    seen_before: Option<String>,
     /// Whether the server streams lists; until it says that it does not, it does.
     streams: bool,
+    /// The next connection lists in pages, which the server answers by quorum.
+    by_quorum: bool,
+    silence_max: Duration,
     verb: &'static str,
     line: Vec<u8>,
 }
 
 impl Watcher {
-    pub(super) fn new(client: Client, resource: Arc<Resource>, target: FeedTarget) -> Self {
-        Self { client, resource, target, seen: None, streams: true, verb: "list", line: Vec::new() }
+    pub(super) fn new(feeds: &Feeds, resource: Arc<Resource>, target: FeedTarget) -> Self {
+        Self {
+            client: feeds.client.clone(),
+            resource,
+            target,
+            seen: None,
+            seen_before: None,
+            streams: true,
+            by_quorum: false,
+            silence_max: feeds.silence_max,
+            verb: "list",
+            line: Vec::new(),
+        }
+    }
+
+    /// The next connection begins with a listing, as the server's quorum has it.
+    pub(super) fn list_by_quorum(&mut self) {
+        self.by_quorum = true;
+        self.seen = None;
     }
 
     /// What was being done last, as RBAC calls it.
@@ -103,7 +125,9 @@ impl Watcher {
 
     /// Takes in that a connection has ended: from where the next one goes on.
     pub(super) fn end(&mut self, ended: &Ended) {
-        let resumes = self.target.continuity == Continuity::Resume && !matches!(ended, Ended::Expired);
+        self.seen_before = self.seen.clone().or(self.seen_before.take());
+        let is_expired = matches!(ended, Ended::Expired) && !Mutant::ExpiredWatchResumed.is_on();
+        let resumes = self.target.continuity == Continuity::Resume && !is_expired;
         if !resumes {
             self.seen = None;
         }
@@ -117,7 +141,7 @@ impl Watcher {
         live: &AtomicBool,
         backoff: &mut Backoff,
     ) -> Result<(), Stop> {
-        if self.seen.is_none() && self.streams {
+        if self.seen.is_none() && self.streams && !self.by_quorum {
             match self.list_as_stream(sink, live, backoff).await {
                 Err(Stop::Failed(error)) if refuses_streaming(&error) => self.streams = false,
                 other => return other,
@@ -125,6 +149,7 @@ impl Watcher {
         }
         if self.seen.is_none() {
             self.list_in_pages(sink).await?;
+            self.by_quorum = false;
         }
         self.verb = "watch";
         let query = format!("resourceVersion={}", paths::segment(self.seen.as_deref().unwrap_or_default()));
@@ -144,14 +169,14 @@ impl Watcher {
     ) -> Result<(), Stop> {
         self.verb = "watch";
         let stream = self.open("sendInitialEvents=true&resourceVersionMatch=NotOlderThan").await?;
-        send(sink, FeedEvent::Listing).await?;
+        send(sink, self.listing()).await?;
         backoff.reset();
         self.read(stream, sink, live).await
     }
 
     async fn list_in_pages<V: View>(&mut self, sink: Sink<'_, V>) -> Result<(), Stop> {
         self.verb = "list";
-        send(sink, FeedEvent::Listing).await?;
+        send(sink, self.listing()).await?;
         let mut continue_from = None;
         loop {
             let text = page(&self.client, &self.resource, &self.target, continue_from.as_deref()).await?;
@@ -165,6 +190,10 @@ impl Watcher {
                 return send(sink, FeedEvent::Listed).await;
             }
         }
+    }
+
+    fn listing<V>(&self) -> FeedEvent<V> {
+        FeedEvent::Listing(self.seen_before.as_deref().map(ResourceVersion::from))
     }
 
     async fn open(&self, query: &str) -> Result<impl AsyncBufRead + Unpin + use<>, Stop> {
@@ -185,7 +214,7 @@ impl Watcher {
     ) -> Result<(), Stop> {
         loop {
             let mut bytes = std::mem::take(&mut self.line);
-            let ended = read_line(&mut stream, &mut bytes).await;
+            let ended = read_line(&mut stream, &mut bytes, self.silence_max).await;
             let line =
                 ended.and_then(|more| more.then(|| decode::line::<V>(&bytes).map_err(garbled)).transpose());
             self.line = recycled(bytes);
@@ -209,6 +238,9 @@ impl Watcher {
         let (version, event) = match line {
             Line::Applied(view) => (view.resource_version(), FeedEvent::Applied(view)),
             Line::Deleted(view) => (view.resource_version(), FeedEvent::Deleted(view)),
+            Line::Unreadable { error, .. } if Mutant::PoisonEndsWatch.is_on() => {
+                return Err(ApiError::Garbled(error).into());
+            }
             Line::Unreadable { meta, error } => {
                 (meta.resource_version.clone(), FeedEvent::Unreadable { meta, error })
             }
@@ -286,13 +318,18 @@ const fn accept(representation: Representation, form: Form) -> &'static str {
 }
 
 /// Whether there was a line. An end within a line counts as an end: the watch resumes before that line.
-async fn read_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> Result<bool, Stop> {
+async fn read_line(
+    stream: &mut (impl AsyncBufRead + Unpin),
+    line: &mut Vec<u8>,
+    silence_max: Duration,
+) -> Result<bool, Stop> {
     line.clear();
+    let silence_max = if Mutant::SilenceBelieved.is_on() { Duration::from_hours(24) } else { silence_max };
     let limit = u64::try_from(WATCH_LINE_BYTES_MAX).unwrap_or(u64::MAX);
     let mut bounded = stream.take(limit);
     let reading = bounded.read_until(b'\n', line);
-    match tokio::time::timeout(WATCH_SILENCE_MAX, reading).await {
-        Err(_) => Err(ApiError::TimedOut(WATCH_SILENCE_MAX).into()),
+    match tokio::time::timeout(silence_max, reading).await {
+        Err(_) => Err(ApiError::TimedOut(silence_max).into()),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
         Ok(Err(error)) => Err(ApiError::Unreachable(error.to_string()).into()),
         Ok(Ok(_)) if line.len() >= WATCH_LINE_BYTES_MAX => {

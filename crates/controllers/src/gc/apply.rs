@@ -7,7 +7,11 @@ use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 
-use chassis::actuator::{Actuator, Budget, Deletion, Exhausted, Manner, Target};
+use chassis::actuator::{
+    Act, Actuator, Budget, Exhausted, Grounds, Manner, Outcome, Refused, Target, Warrant,
+};
+use chassis::lease::Epoch;
+use chassis::ledger::{Evidence, Rule};
 use chassis::{ApiError, FeedId, MetricName, Metrics, Trace};
 use control::{Backoff, Timers};
 use gc::{Due, Mode, Policy, Settled};
@@ -50,7 +54,7 @@ pub(super) struct Done {
     pub(super) policy: NamespacedName,
     pub(super) due: Due,
     plot: FeedId,
-    deletion: Deletion,
+    outcome: Outcome,
     answered_at: Took,
     trace: Trace,
 }
@@ -58,7 +62,7 @@ pub(super) struct Done {
 impl Done {
     /// Whether the server did not answer at all.
     pub(super) fn was_unheard(&self) -> bool {
-        matches!(&self.deletion, Deletion::Failed(ApiError::TimedOut(_) | ApiError::Unreachable(_)))
+        matches!(&self.outcome, Outcome::Failed(ApiError::TimedOut(_) | ApiError::Unreachable(_)))
     }
 }
 
@@ -107,7 +111,7 @@ impl Deletions {
         self.turns.remove(key);
         self.timers.set(key, None);
         self.ready.retain(|queued| queued != key);
-        for outcome in ["deleted", "gone", "changed", "denied", "throttled", "failed"] {
+        for outcome in Outcome::LABELS {
             self.metrics.forget(MetricName::GcDeletions, &labels(key, outcome));
         }
     }
@@ -151,13 +155,18 @@ impl Deletions {
     }
 
     /// Starts all deletions that may start now; returns the policies of which something has fallen due.
-    pub(super) fn launch(&mut self, observed: &mut Observed, now: Timestamp) -> Vec<NamespacedName> {
+    pub(super) fn launch(
+        &mut self,
+        observed: &mut Observed,
+        epoch: &Epoch,
+        now: Timestamp,
+    ) -> Vec<NamespacedName> {
         let woken: Vec<_> = std::iter::from_fn(|| self.timers.pop_due(now)).collect();
         for key in &woken {
             self.arm(observed, key, now);
         }
         while let Some(key) = self.ready.pop_front() {
-            match self.take_turn(observed, &key, now) {
+            match self.take_turn(observed, &key, epoch, now) {
                 TurnTaken::Launched => self.ready.push_back(key),
                 TurnTaken::Full => {
                     self.ready.push_front(key);
@@ -184,8 +193,15 @@ impl Deletions {
     }
 
     /// Takes the object that has been due longest under a policy, and starts its deletion.
-    fn take_turn(&mut self, observed: &mut Observed, key: &NamespacedName, now: Timestamp) -> TurnTaken {
-        let Some(Ok(policy)) = observed.policy(key).map(|tracked| tracked.spec.clone()) else {
+    fn take_turn(
+        &mut self,
+        observed: &mut Observed,
+        key: &NamespacedName,
+        epoch: &Epoch,
+        now: Timestamp,
+    ) -> TurnTaken {
+        let Some(tracked) = observed.policy(key) else { return TurnTaken::NothingDue };
+        let (Ok(policy), rule) = (tracked.spec.clone(), rule(key, tracked)) else {
             return TurnTaken::NothingDue;
         };
         let (Some(turn), Some((plot_id, plot))) = (self.turns.get_mut(key), observed.plot_of_mut(key)) else {
@@ -211,24 +227,33 @@ impl Deletions {
             namespace: key.namespace.clone(),
             name: due.name.clone(),
             uid: due.uid.clone(),
-            resource_version: due.resource_version.clone(),
+            resource_version: Some(due.resource_version.clone()),
         };
         let trace = Trace::begin("object due").about("gc", key);
-        match trace.step("decide").in_scope(|| self.actuator.prove(target, slot)) {
+        let prove = || self.actuator.prove(target, slot, epoch.clone(), grounds(&policy, rule, &due));
+        match trace.step("decide").in_scope(prove) {
             Ok(warrant) => {
-                let call = carry_out(self.actuator.clone(), warrant, manner(&policy));
+                let call = carry_out(self.actuator.clone(), warrant, Act::Delete(manner(&policy)));
                 let call = call.instrument(trace.step("apply"));
                 let (policy, plot) = (key.clone(), plot_id);
                 self.in_flight.spawn(async move {
-                    let (deletion, took) = call.await;
-                    Done { policy, due, plot, deletion, answered_at: Took(took), trace }
+                    let (outcome, took) = call.await;
+                    Done { policy, due, plot, outcome, answered_at: Took(took), trace }
                 });
             }
-            Err(refused) => {
+            Err(objection) if objection.refused == Refused::NotLeading => {
+                plot.ground.settle(&due, Settled::NotBefore(now), now);
+                return TurnTaken::Full;
+            }
+            Err(objection) => {
                 // The engine has let through what the rails keep: that is our fault, and the object's luck.
-                tracing::error!(policy = %key, object = %due.name, reason = %refused, "a deletion was refused; please report this");
-                let later = now.checked_add(HOLD_MAX).unwrap_or(Timestamp::MAX);
-                plot.ground.settle(&due, Settled::NotBefore(later), now);
+                tracing::error!(policy = %key, object = %due.name, reason = %objection.refused, "a deletion was refused; please report this");
+                let (actuator, act) = (self.actuator.clone(), Act::Delete(manner(&policy)));
+                let (policy, plot) = (key.clone(), plot_id);
+                self.in_flight.spawn(async move {
+                    let outcome = actuator.record(objection, act).await;
+                    Done { policy, due, plot, outcome, answered_at: Took(Duration::ZERO), trace }
+                });
             }
         }
         TurnTaken::Launched
@@ -254,67 +279,68 @@ impl Deletions {
         }
     }
 
-    /// Takes in how a deletion went; returns whether the object was deleted, by us, and when it had fallen due.
-    pub(super) fn settle(
-        &mut self,
-        observed: &mut Observed,
-        done: &Done,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let Done { policy, due, plot, deletion, answered_at: Took(took), trace } = done;
+    /// Takes in how a deletion went; returns whether the object was deleted, by us.
+    pub(super) fn settle(&mut self, observed: &mut Observed, done: &Done, now: Timestamp) -> bool {
+        let Done { policy, due, plot, outcome, answered_at: Took(took), trace } = done;
         let _trace = trace.span().enter();
-        let settled = self.judge(policy, deletion, now);
+        let settled = self.judge(policy, outcome, now);
         if let Some(ground) = observed.ground_mut(*plot) {
             ground.settle(due, settled, now);
         }
         let lateness = now.duration_since(due.since).as_secs_f64().max(0.0);
         self.metrics.observe(MetricName::GcDeletionDuration, took.as_secs_f64());
         if self.turns.contains_key(policy) {
-            self.metrics.count(MetricName::GcDeletions, &labels(policy, deletion.label()));
+            self.metrics.count(MetricName::GcDeletions, &labels(policy, outcome.label()));
         }
         let object = &due.name;
-        match deletion {
-            Deletion::Accepted => {
+        match outcome {
+            Outcome::Accepted => {
                 self.metrics.observe(MetricName::GcDeletionLateness, lateness);
                 tracing::info!(%policy, %object, uid = %due.uid, lateness_seconds = lateness, "deleted");
-                return Some(due.since);
+                return true;
             }
-            Deletion::Gone | Deletion::Changed => {
-                tracing::debug!(%policy, %object, outcome = deletion.label(), "not deleted");
+            Outcome::Gone | Outcome::Changed | Outcome::Fenced | Outcome::Refused(_) => {
+                tracing::debug!(%policy, %object, outcome = outcome.label(), "not deleted");
             }
-            Deletion::Throttled(wait) => {
+            Outcome::Throttled(wait) | Outcome::Blocked { retry_after: wait, .. } => {
                 tracing::warn!(%policy, %object, wait_seconds = wait.as_secs_f64(), "the API server is busy");
             }
-            Deletion::Denied(error) | Deletion::Failed(error) => {
-                tracing::warn!(%policy, %object, outcome = deletion.label(), %error, "not deleted");
+            Outcome::Denied(error) | Outcome::Failed(error) => {
+                tracing::warn!(%policy, %object, outcome = outcome.label(), %error, "not deleted");
+            }
+            Outcome::Unrecorded(reason) => {
+                tracing::warn!(%policy, %object, reason, "not deleted: it could not be recorded first");
             }
         }
-        None
+        false
     }
 
     /// What the answer means for the object, and for its policy.
-    fn judge(&mut self, policy: &NamespacedName, deletion: &Deletion, now: Timestamp) -> Settled {
+    fn judge(&mut self, policy: &NamespacedName, outcome: &Outcome, now: Timestamp) -> Settled {
         let later = |pause: Duration| now.checked_add(pause).unwrap_or(Timestamp::MAX);
         let Some(turn) = self.turns.get_mut(policy) else {
-            return if matches!(deletion, Deletion::Accepted | Deletion::Gone) {
+            return if matches!(outcome, Outcome::Accepted | Outcome::Gone) {
                 Settled::Deleted
             } else {
                 Settled::NotBefore(now)
             };
         };
-        let hold = match deletion {
-            Deletion::Accepted | Deletion::Gone => {
+        let hold = match outcome {
+            Outcome::Accepted | Outcome::Gone => {
                 turn.backoff.reset();
                 (turn.denied, turn.not_before) = (None, None);
                 return Settled::Deleted;
             }
-            Deletion::Changed => return Settled::Changed,
-            Deletion::Throttled(wait) => later(*wait),
-            Deletion::Denied(error) => {
+            Outcome::Changed => return Settled::Changed,
+            // Whoever leads next judges it again.
+            Outcome::Fenced => return Settled::NotBefore(now),
+            Outcome::Throttled(wait) | Outcome::Blocked { retry_after: wait, .. } => later(*wait),
+            Outcome::Denied(error) => {
                 turn.denied = Some(error.to_string());
                 later(turn.backoff.after_failure())
             }
-            Deletion::Failed(_) => later(turn.backoff.after_failure()),
+            Outcome::Refused(_) => return Settled::NotBefore(later(HOLD_MAX)),
+            Outcome::Failed(_) | Outcome::Unrecorded(_) => later(turn.backoff.after_failure()),
         };
         turn.not_before = turn.not_before.max(Some(hold));
         Settled::NotBefore(hold)
@@ -323,14 +349,10 @@ impl Deletions {
 
 /// Deletes, and says how long it took.
 #[allow(clippy::disallowed_methods, reason = "measures a duration; no decision rests on it")]
-async fn carry_out(
-    actuator: Actuator,
-    warrant: chassis::actuator::Warrant,
-    manner: Manner,
-) -> (Deletion, Duration) {
+async fn carry_out(actuator: Actuator, warrant: Warrant, act: Act) -> (Outcome, Duration) {
     let started = tokio::time::Instant::now();
-    let deletion = actuator.carry_out(warrant, manner).await;
-    (deletion, started.elapsed())
+    let outcome = actuator.carry_out(warrant, act).await;
+    (outcome, started.elapsed())
 }
 
 fn manner(policy: &Arc<Policy>) -> Manner {
@@ -339,4 +361,19 @@ fn manner(policy: &Arc<Policy>) -> Manner {
 
 fn labels<'a>(key: &'a NamespacedName, outcome: &'a str) -> [(&'static str, &'a str); 3] {
     [("policy_namespace", &key.namespace), ("policy_name", &key.name), ("outcome", outcome)]
+}
+
+/// The rule by which a policy's objects go, in the form that is acted on.
+fn rule(key: &NamespacedName, tracked: &Tracked) -> Rule {
+    let generation = tracked.generation.unwrap_or_default();
+    Rule { policy: key.to_string(), uid: tracked.uid.to_string(), generation }
+}
+
+/// What a deletion rests on.
+fn grounds(policy: &Policy, rule: Rule, due: &Due) -> Grounds {
+    let evidence = Evidence::default()
+        .with("dueSince", due.since)
+        .with("secondsAfterCreation", policy.seconds_after_creation())
+        .with("selector", policy.selector());
+    Grounds { controller: "gc", rule, evidence }
 }

@@ -8,11 +8,15 @@ pub(super) const REPORT_DELAY: Duration = Duration::from_millis(100);
 /// How often one policy's status is written at most: a burst of deletions is one line of news, not a thousand.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long to wait before a status that could not be written is tried again.
-pub(super) const REPORT_RETRY: Duration = Duration::from_secs(5);
+/// Policies that are reported on at one time: they must not crowd out deletions.
+pub(super) const REPORTS_IN_FLIGHT_MAX: u16 = 8;
 
-/// Status writes in flight at one time: they must not crowd out deletions.
-pub(super) const REPORTS_IN_FLIGHT_MAX: usize = 8;
+/// How long one report may take: a call that is not answered has been given up before.
+pub(super) const REPORT_DEADLINE: Duration = Duration::from_secs(40);
+
+/// How often every ground is listed anew, and every policy reported on anew, although nothing has told of a change: rare
+/// enough to cost nothing, and often enough that what a watch has missed does not stay for a day.
+pub(super) const SCAN_INTERVAL: Duration = Duration::from_hours(1);
 
 /// How often one policy tells of its deletions by an event at most.
 pub(super) const DELETION_EVENT_INTERVAL: Duration = Duration::from_secs(10);

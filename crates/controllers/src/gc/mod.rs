@@ -3,6 +3,8 @@
 //! One loop owns all state. Watches feed it ([`observe`]), due objects leave it ([`apply`]), and what users see is
 //! written beside it ([`report`]). Deletions and status writes run as tasks of their own and come back as outcomes.
 //!
+//! Every replica watches; only the one that leads deletes and writes.
+//!
 //! Invariant: nothing is deleted while the policies are not up to date, for one of them may just have been deleted.
 
 mod apply;
@@ -15,18 +17,22 @@ use std::time::Duration;
 
 use api::{GarbageCollectionPolicy, Rails};
 use chassis::actuator::Actuator;
+use chassis::lease::Leadership;
 use chassis::limits::LIVENESS_SILENCE_MAX;
-use chassis::{Check, Feed, FeedEvent, FeedId, Health, Metrics, Recorder, Supervisor, Ticker};
+use chassis::reconcile::{self, AtStop, Controller as _, Pace, Work};
+use chassis::{Check, Feed, FeedEvent, FeedId, Feeds, Health, Recorder, Ticker};
 use control::Clock;
 use jiff::Timestamp;
-use kube::Client;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use units::NamespacedName;
 
 use apply::Deletions;
-use limits::{FEED_BATCH_EVENTS, FINISH_TIMEOUT, SLEEP_MAX};
+use limits::{
+    FEED_BATCH_EVENTS, FINISH_TIMEOUT, REPORT_DEADLINE, REPORTS_IN_FLIGHT_MAX, SCAN_INTERVAL, SLEEP_MAX,
+};
 use observe::Observed;
-use report::Reports;
+use report::{Reporter, Reports, reports};
 
 /// What the garbage collector stands on.
 #[derive(Debug)]
@@ -35,22 +41,23 @@ pub struct Foundation {
     pub clock: Arc<dyn Clock>,
     /// What is never deleted.
     pub rails: Rails,
-    /// Owns the tasks.
-    pub supervisor: Supervisor,
-    /// Where numbers go.
-    pub metrics: Metrics,
+    /// Watches, and who owns the tasks and where numbers go.
+    pub feeds: Feeds,
+    /// Whether this replica leads.
+    pub leadership: Leadership,
+    /// What deletes.
+    pub actuator: Actuator,
     /// Where events go.
     pub recorder: Recorder,
     /// What probes are told.
     pub health: Health,
-    /// How many deletions may be in flight at one time, over all policies.
-    pub deletions_in_flight_max: u16,
 }
 
 /// The garbage collector.
 struct GarbageCollector {
     clock: Arc<dyn Clock>,
-    supervisor: Supervisor,
+    stop: CancellationToken,
+    leadership: Leadership,
     pulse: Ticker,
     policies_check: Check,
     policy_feed: Feed,
@@ -61,10 +68,28 @@ struct GarbageCollector {
     reports: Reports,
 }
 
-/// Collects garbage until the supervisor stops; finishes what is in flight, then returns. Its loop and its check are
-/// registered when this returns, before anything runs.
-pub fn run(client: Client, foundation: Foundation) -> impl Future<Output = ()> + Send {
-    GarbageCollector::new(client, foundation).run()
+/// Starts the collector and its reports; both end when the supervisor's work does, after what is in flight.
+pub fn start(foundation: Foundation) {
+    let Foundation { clock, feeds, leadership, recorder, health, .. } = &foundation;
+    let (metrics, supervisor) = (feeds.metrics.clone(), feeds.supervisor.clone());
+    let work = Work::new(Reporter::NAME, Arc::clone(clock), metrics.clone());
+    let (reports, reporter) = reports(feeds.client.clone(), recorder.clone(), metrics, work.clone());
+    let pace = Pace {
+        concurrency: REPORTS_IN_FLIGHT_MAX,
+        deadline: REPORT_DEADLINE,
+        scan_interval: SCAN_INTERVAL,
+        at_stop: AtStop::FinishReady,
+    };
+    // The reports end after the collector, for it has the last word to report.
+    let collected = CancellationToken::new();
+    let reporting =
+        reconcile::run(Arc::new(reporter), work, pace, leadership.clone(), health.clone(), collected.clone());
+    supervisor.spawn("reports", reporting);
+    let collector = GarbageCollector::new(foundation, reports);
+    supervisor.spawn("garbage collection", async move {
+        collector.run().await;
+        collected.cancel();
+    });
 }
 
 /// What woke the loop.
@@ -73,35 +98,28 @@ enum Wake {
     Time,
     Policy(Box<FeedEvent<GarbageCollectionPolicy>>),
     Ground,
-    Deleted(apply::Done),
-    Written(report::Written),
+    Deleted(Box<apply::Done>),
+    Leadership,
 }
 
 impl GarbageCollector {
-    fn new(client: Client, foundation: Foundation) -> Self {
-        let Foundation { clock, rails, supervisor, metrics, recorder, health, deletions_in_flight_max } =
-            foundation;
+    fn new(foundation: Foundation, reports: Reports) -> Self {
+        let Foundation { clock, rails, feeds, leadership, actuator, health, .. } = foundation;
         let (policy_sink, policy_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
         let (ground_sink, ground_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
-        let shared = (&supervisor, &metrics);
-        let policy_feed = Feed::start(0, observe::policies(), &client, &policy_sink, shared);
-        let actuator = Actuator::new(client.clone(), rails.clone(), deletions_in_flight_max);
+        let policy_feed = feeds.start(0, observe::policies(), &policy_sink);
         Self {
+            clock,
+            stop: feeds.supervisor.stopping().clone(),
+            leadership,
+            pulse: health.register("garbage collection", LIVENESS_SILENCE_MAX),
+            policies_check: health.check("policies"),
             policy_feed,
             policy_events,
             ground_events,
-            observed: Observed::new(
-                client.clone(),
-                ground_sink,
-                rails,
-                (supervisor.clone(), metrics.clone()),
-            ),
-            deletions: Deletions::new(actuator, metrics.clone()),
-            reports: Reports::new(client, recorder, metrics),
-            clock,
-            supervisor,
-            pulse: health.register("garbage collection", LIVENESS_SILENCE_MAX),
-            policies_check: health.check("policies"),
+            deletions: Deletions::new(actuator, feeds.metrics.clone()),
+            observed: Observed::new(feeds, ground_sink, rails),
+            reports,
         }
     }
 
@@ -110,19 +128,20 @@ impl GarbageCollector {
         loop {
             self.pulse.tick();
             let now = self.clock.now();
-            if self.check_readiness() {
-                for key in self.deletions.launch(&mut self.observed, now) {
+            if let (true, Some(epoch)) = (self.check_readiness(), self.leadership.epoch()) {
+                for key in self.deletions.launch(&mut self.observed, &epoch, now) {
                     self.reports.mark(&key, now);
                 }
             }
-            self.reports.write_due(&self.observed, &self.deletions, now);
+            self.observed.scan_due(now);
+            self.reports.post_due(&self.observed, &self.deletions, now);
             match self.wait(now, &mut batch).await {
                 Wake::Stop => break,
                 Wake::Time => {}
                 Wake::Policy(event) => self.take_policy_event(*event),
                 Wake::Ground => self.take_ground_events(&mut batch),
                 Wake::Deleted(done) => self.settle(&done),
-                Wake::Written(written) => self.reports.written(&mut self.observed, written, self.clock.now()),
+                Wake::Leadership => self.take_leadership(),
             }
         }
         self.finish().await;
@@ -132,18 +151,20 @@ impl GarbageCollector {
         let pause = self.pause(now);
         tokio::select! {
             biased;
-            () = self.supervisor.stopping().cancelled() => Wake::Stop,
+            () = self.stop.cancelled() => Wake::Stop,
             Some((_, event)) = self.policy_events.recv() => Wake::Policy(Box::new(event)),
-            Some(done) = self.deletions.next_done() => Wake::Deleted(done),
+            Some(done) = self.deletions.next_done() => Wake::Deleted(Box::new(done)),
+            () = self.leadership.changed() => Wake::Leadership,
             _ = self.ground_events.recv_many(batch, FEED_BATCH_EVENTS) => Wake::Ground,
-            Some(written) = self.reports.next_written() => Wake::Written(written),
             () = tokio::time::sleep(pause) => Wake::Time,
         }
     }
 
     /// How long there is nothing to do but to take in what comes.
     fn pause(&self, now: Timestamp) -> Duration {
-        let next = [self.deletions.next_wake(), self.reports.next_wake()].into_iter().flatten().min();
+        // What is due waits for the next epoch if there is none.
+        let deletions = self.deletions.next_wake().filter(|_| self.leadership.epoch().is_some());
+        let next = deletions.into_iter().chain(self.reports.next_wake()).min();
         let until =
             next.map_or(SLEEP_MAX, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
         until.min(SLEEP_MAX)
@@ -176,7 +197,7 @@ impl GarbageCollector {
                 }
                 Some(tracked) => {
                     self.deletions.admit(tracked, now);
-                    self.reports.admit(&key, tracked);
+                    self.reports.admit(&key, tracked, self.leadership.epoch().is_some());
                     self.look_at(&key, now);
                 }
             }
@@ -192,13 +213,22 @@ impl GarbageCollector {
 
     fn settle(&mut self, done: &apply::Done) {
         let now = self.clock.now();
-        let settled = self.deletions.settle(&mut self.observed, done, now);
+        let was_deleted = self.deletions.settle(&mut self.observed, done, now);
         if done.was_unheard() {
             // The server could not be reached: what it has to say of the policies may not have reached us either.
             self.policy_feed.doubt();
         }
-        self.reports.deletion(&done.policy, &done.due.name, settled, now);
+        if was_deleted {
+            self.reports.deleted(&done.policy, &done.due.name, now);
+        }
         self.look_at(&done.policy, now);
+    }
+
+    /// Leading has begun or ended: every policy is looked at as if it had changed.
+    fn take_leadership(&mut self) {
+        let now = self.clock.now();
+        let keys: Vec<_> = self.observed.policies().map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.look_at(key, now));
     }
 
     /// Something about a policy has changed: when it is to be woken, and what is to be said of it.
@@ -217,15 +247,7 @@ impl GarbageCollector {
         if tokio::time::timeout(FINISH_TIMEOUT, finishing).await.is_err() {
             tracing::warn!("deletions were still in flight at the end; they are settled by the next start");
         }
-        // What is being written now may be out of date already: first let it end, then say the last word.
-        let reporting = async {
-            self.reports.wait_all(&mut self.observed, &*self.clock).await;
-            self.reports.write_all(&self.observed, &self.deletions, self.clock.now());
-            self.reports.wait_all(&mut self.observed, &*self.clock).await;
-        };
-        if tokio::time::timeout(FINISH_TIMEOUT, reporting).await.is_err() {
-            tracing::warn!("statuses were still being written at the end; the next start writes them");
-        }
+        self.reports.post_all(&self.observed, &self.deletions, self.clock.now());
         tracing::info!("garbage collection has ended");
     }
 }

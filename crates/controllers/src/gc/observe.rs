@@ -8,13 +8,16 @@ use std::sync::Arc;
 
 use api::{GarbageCollectionPolicy, GarbageCollectionPolicyStatus, Rail, Rails};
 use chassis::{
-    Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, MetricName, Metrics, Parked, Representation,
-    Resource, Supervisor,
+    Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, MetricName, Metrics, Parked,
+    Representation, Resource,
 };
+use control::Timers;
 use gc::{Ground, Invalid, Policy};
-use kube::Client;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
-use units::{GroupVersionKind, NamespacedName, Uid};
+use units::{GroupVersionKind, NamespacedName, ResourceVersion, Uid};
+
+use super::limits::SCAN_INTERVAL;
 
 /// What the policies are watched as.
 pub(super) fn policies() -> FeedTarget {
@@ -30,14 +33,15 @@ pub(super) fn policies() -> FeedTarget {
 
 /// All that the collector sees.
 pub(super) struct Observed {
-    client: Client,
+    feeds: Feeds,
     sink: mpsc::Sender<(FeedId, FeedEvent<views::Object>)>,
     rails: Rails,
-    shared: (Supervisor, Metrics),
     policies: BTreeMap<NamespacedName, Tracked>,
     plots: BTreeMap<FeedId, Plot>,
     ids: HashMap<FeedTarget, FeedId>,
     last_id: FeedId,
+    /// When each ground is listed anew, to see whether its watch has shown everything.
+    scans: Timers<FeedId>,
     /// The policies that the listing under way has shown; none when it is complete.
     shown: Option<BTreeSet<NamespacedName>>,
     why_no_policies: String,
@@ -47,6 +51,8 @@ pub(super) struct Observed {
 pub(super) struct Tracked {
     pub(super) uid: Uid,
     pub(super) generation: Option<i64>,
+    /// The version that the watch shows.
+    pub(super) version: Option<ResourceVersion>,
     /// The policy, or why it cannot be acted on.
     pub(super) spec: Result<Arc<Policy>, Unusable>,
     /// The status as it stands in the cluster.
@@ -88,20 +94,19 @@ pub(super) enum PlotState {
 
 impl Observed {
     pub(super) fn new(
-        client: Client,
+        feeds: Feeds,
         sink: mpsc::Sender<(FeedId, FeedEvent<views::Object>)>,
         rails: Rails,
-        shared: (Supervisor, Metrics),
     ) -> Self {
         Self {
-            client,
+            feeds,
             sink,
             rails,
-            shared,
             policies: BTreeMap::new(),
             plots: BTreeMap::new(),
             ids: HashMap::new(),
             last_id: 0,
+            scans: Timers::default(),
             shown: Some(BTreeSet::new()),
             why_no_policies: "the policies have not been listed yet".to_owned(),
         }
@@ -119,10 +124,6 @@ impl Observed {
 
     pub(super) fn policy(&self, key: &NamespacedName) -> Option<&Tracked> {
         self.policies.get(key)
-    }
-
-    pub(super) fn policy_mut(&mut self, key: &NamespacedName) -> Option<&mut Tracked> {
-        self.policies.get_mut(key)
     }
 
     pub(super) fn policies(&self) -> impl Iterator<Item = (&NamespacedName, &Tracked)> {
@@ -167,7 +168,7 @@ impl Observed {
                 }
                 Vec::new()
             }
-            FeedEvent::Listing => {
+            FeedEvent::Listing(_) => {
                 self.shown = Some(BTreeSet::new());
                 Vec::new()
             }
@@ -190,7 +191,7 @@ impl Observed {
         let mut touched = BTreeSet::new();
         for (id, event) in batch.drain(..) {
             if let Some(plot) = self.plots.get_mut(&id) {
-                plot.take(event);
+                plot.take(event, &self.feeds.metrics);
                 touched.insert(id);
             }
         }
@@ -229,9 +230,10 @@ impl Observed {
                 }),
             };
         let status = policy.status.unwrap_or_default();
+        let version = policy.metadata.resource_version.as_deref().map(ResourceVersion::from);
         self.put_policy(
             &key,
-            Tracked { uid, generation: policy.metadata.generation, spec, status, plot: None },
+            Tracked { uid, generation: policy.metadata.generation, version, spec, status, plot: None },
         );
         key
     }
@@ -242,7 +244,8 @@ impl Observed {
         let uid = meta.uid.clone().unwrap_or_else(|| Uid::from(""));
         let spec = Err(Unusable::Unreadable(error));
         let status = self.policies.get(&key).map(|known| known.status.clone()).unwrap_or_default();
-        self.put_policy(&key, Tracked { uid, generation: None, spec, status, plot: None });
+        let version = meta.resource_version.clone();
+        self.put_policy(&key, Tracked { uid, generation: None, version, spec, status, plot: None });
         key
     }
 
@@ -294,8 +297,7 @@ impl Observed {
         self.last_id += 1;
         let id = self.last_id;
         tracing::info!(kind = %target.kind, namespace = target.namespace, "watching");
-        let feed =
-            Feed::start(id, target.clone(), &self.client, &self.sink, (&self.shared.0, &self.shared.1));
+        let feed = self.feeds.start(id, target.clone(), &self.sink);
         self.ids.insert(target.clone(), id);
         self.plots.insert(id, Plot { ground: Ground::default(), state: PlotState::Listing, target, feed });
         id
@@ -308,13 +310,29 @@ impl Observed {
             tracing::info!(kind = %plot.target.kind, namespace = plot.target.namespace, "no longer watching");
             self.ids.remove(&plot.target);
             self.plots.remove(&id);
+            self.scans.set(&id, None);
+        }
+    }
+
+    /// Has the grounds listed anew whose turn it is. One after the other: a cluster's worth at once would be felt.
+    pub(super) fn scan_due(&mut self, now: Timestamp) {
+        for (id, plot) in &self.plots {
+            // The first scan comes at a moment of the interval that depends on the ground, so that they spread.
+            let share = SCAN_INTERVAL / 64 * u32::try_from(id % 64).unwrap_or(0);
+            let next = now.checked_add(SCAN_INTERVAL.saturating_sub(share / 2)).unwrap_or(Timestamp::MAX);
+            if matches!(plot.state, PlotState::Live(_)) {
+                self.scans.set_no_later(id, next);
+            }
+        }
+        while let Some(plot) = self.scans.pop_due(now).and_then(|id| self.plots.get(&id)) {
+            plot.feed.relist();
         }
     }
 
     /// Writes numbers that belong to no policy.
     pub(super) fn measure(&self) {
         let tracked = i64::try_from(self.tracked_objects()).unwrap_or(i64::MAX);
-        self.shared.1.set(MetricName::GcTrackedObjects, &[], tracked);
+        self.feeds.metrics.set(MetricName::GcTrackedObjects, &[], tracked);
     }
 }
 
@@ -351,10 +369,19 @@ impl Plot {
         }
     }
 
-    fn take(&mut self, event: FeedEvent<views::Object>) {
+    /// A listing is complete. What it shows and the watch did not is news that was missed.
+    fn finish_listing(&mut self, metrics: &Metrics) {
+        let missed = self.ground.finish_listing();
+        if missed > 0 {
+            metrics.count_by(MetricName::MissedEvents, &[("controller", "gc")], missed);
+            tracing::warn!(kind = %self.target.kind, namespace = self.target.namespace, missed, "a listing shows what the watch did not");
+        }
+    }
+
+    fn take(&mut self, event: FeedEvent<views::Object>, metrics: &Metrics) {
         match event {
-            FeedEvent::Listing => self.ground.begin_listing(),
-            FeedEvent::Listed => self.ground.finish_listing(),
+            FeedEvent::Listing(watched) => self.ground.begin_listing(watched),
+            FeedEvent::Listed => self.finish_listing(metrics),
             FeedEvent::Applied(object) => self.ground.apply(object.metadata.into()),
             FeedEvent::Deleted(object) => {
                 if let Some(uid) = &object.metadata.uid {

@@ -93,7 +93,9 @@ fn argument(setting: &Setting) -> Arg {
     let default = setting.default_text().map(|text| format!(" [default: {text}]")).unwrap_or_default();
     let live = if setting.reload == Reload::Live { " [live]" } else { "" };
     let help = format!("{} [env: {}]{default}{live}", setting.help, setting.variable());
-    Arg::new(setting.path).long(setting.flag).value_name(setting.value_name).help(help)
+    // As everywhere, the last one wins.
+    let argument = Arg::new(setting.path).long(setting.flag).value_name(setting.value_name).help(help);
+    argument.overrides_with(setting.path)
 }
 
 impl FromArgMatches for Flags {

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use control::{InvalidTerms, LeaseTerms};
 use serde_json::{Map, Value};
 
 use super::table::{Default, SETTINGS, Setting};
-use super::{Config, Span};
+use super::{Config, Leases};
 use crate::limits::{CONFIG_NODES_MAX, YAML_DEPTH_MAX};
 
 /// Where settings may come from, apart from defaults.
@@ -256,19 +257,14 @@ fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
         let origin = values.get(path).map_or(Origin::Default, |(_, origin)| origin.clone());
         problems.push(Problem { path: path.to_owned(), origin, message });
     };
-    let Span(duration) = config.leases.duration;
-    let (Span(deadline), Span(retry)) = (config.leases.renew_deadline, config.leases.retry_period);
-    if deadline >= duration {
-        let message = format!(
-            "{deadline:?} is not shorter than leases.duration ({duration:?}): a leader must stop before others may start; write two thirds of it"
-        );
-        wrong("leases.renewDeadline", message);
-    }
-    if retry.saturating_mul(2) > deadline {
-        let message = format!(
-            "{retry:?} leaves no second try within leases.renewDeadline ({deadline:?}): write a fifth of it"
-        );
-        wrong("leases.retryPeriod", message);
+    let Leases { duration, renew_deadline, retry_period, .. } = &config.leases;
+    if let Err(error) = LeaseTerms::new(duration.0, renew_deadline.0, retry_period.0) {
+        let path = match error {
+            InvalidTerms::Duration(_) => "leases.duration",
+            InvalidTerms::RenewDeadline { .. } => "leases.renewDeadline",
+            InvalidTerms::RetryPeriod { .. } => "leases.retryPeriod",
+        };
+        wrong(path, error.to_string());
     }
     if config.webhook.certificates == super::Certificates::Directory && config.webhook.directory.is_none() {
         wrong("webhook.directory", "it is needed with webhook.certificates `directory`: write the folder that holds tls.crt and tls.key".to_owned());
@@ -317,8 +313,8 @@ mod tests {
         sources.flags.insert("health.bindAddress", "8081".into());
         let told = told(&sources);
         let expected = [
-            "leases.dauer (file config.yaml): there is no such setting: write one of leases.enabled, leases.namespace,",
-            "leases.renewDeadline (file config.yaml): `soon` is no such span: write one of 1 s to 3600 s, such as",
+            "leases.dauer (file config.yaml): there is no such setting: write one of leases.namespace, leases.name,",
+            "leases.renewDeadline (file config.yaml): `soon` is no such span: write one of 1 s to 600 s, such as",
             "limits.deletionsInFlight (file config.yaml): `1000` is out of bounds: write a number from 1 to 256",
             "log (file config.yaml): it is no value of its own: write log.level, log.format",
             "surprise (file config.yaml): there is no such setting: at the top, write one of",
@@ -333,11 +329,17 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_told_with_who_said_it() {
-        let told =
-            told(&file("leases: {duration: 10s, retryPeriod: 9s}\nwebhook: {certificates: directory}"));
-        assert!(told[0].starts_with("leases.renewDeadline (default): 10s is not shorter than"), "{told:#?}");
-        assert!(told[1].starts_with("leases.retryPeriod (file config.yaml): 9s leaves no second try"));
-        assert!(told[2].starts_with("webhook.directory (default): it is needed with"));
+        let both = told(&file("leases: {duration: 10s}\nwebhook: {certificates: directory}"));
+        assert!(
+            both[0].starts_with("leases.renewDeadline (default): a renew deadline of 10s does not end"),
+            "{both:#?}"
+        );
+        assert!(both[1].starts_with("webhook.directory (default): it is needed with"), "{both:#?}");
+        let retry = told(&file("leases: {retryPeriod: 9s}"));
+        assert!(
+            retry[0].starts_with("leases.retryPeriod (file config.yaml): a retry period of 9s leaves"),
+            "{retry:#?}"
+        );
     }
 
     #[test]

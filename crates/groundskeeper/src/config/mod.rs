@@ -35,6 +35,8 @@ pub struct Config {
     pub leases: Leases,
     /// Where destructive acts are written down.
     pub ledger: Ledger,
+    /// How watches are believed.
+    pub watches: Watches,
     /// Admission reviews.
     pub webhook: Webhook,
     /// What policies may do.
@@ -65,8 +67,6 @@ pub struct Cluster {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Leases {
-    /// Whether a replica waits for a lease before it acts.
-    pub enabled: bool,
     /// The namespace of the lease; none is the operator's own.
     pub namespace: Option<String>,
     /// Its name.
@@ -90,7 +90,7 @@ pub struct Ledger {
     /// Bytes of one file.
     pub segment_bytes: u64,
     /// Files that are kept.
-    pub keep_segments: u64,
+    pub keep_segments: usize,
     /// How often the head is written to the cluster.
     pub anchor_interval: Span,
 }
@@ -105,6 +105,14 @@ pub enum LedgerMode {
     BestEffort,
     /// Nothing is written down.
     Off,
+}
+
+/// How watches are believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Watches {
+    /// How long one may be silent before it counts as dead.
+    pub silence_max: Span,
 }
 
 /// Admission reviews.

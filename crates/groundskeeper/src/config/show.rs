@@ -92,10 +92,7 @@ mod tests {
         let effective = layer(&sources).unwrap();
         let shown = yaml(&effective);
         assert!(shown.contains("  level: \"info,chassis=debug\"  # flag --log-level\n"), "{shown}");
-        assert!(
-            shown.contains("\nleases:\n  enabled: true  # default\n  namespace: null  # default\n"),
-            "{shown}"
-        );
+        assert!(shown.contains("\nleases:\n  namespace: null  # default\n"), "{shown}");
         assert!(shown.contains("  duration: 15s  # default\n"), "{shown}");
         let read = layer(&Sources { file: Some(("shown".into(), shown)), ..Sources::default() }).unwrap();
         assert_eq!(read.config, effective.config);

@@ -102,22 +102,19 @@ pub const SETTINGS: &[Setting] = &[
         "The namespace that this operator runs in; nothing in it is ever deleted")
         .is(DEFAULT_NAMESPACE).also("POD_NAMESPACE"),
 
-    setting("leases.enabled", "leases", Kind::Switch,
-        "Whether a replica waits for a lease before it acts. Switch it off only where there can be no second replica")
-        .is("true"),
     setting("leases.namespace", "lease-namespace", Kind::Namespace,
         "The namespace of the lease. Without it: the operator's own"),
     setting("leases.name", "lease-name", Kind::Name, "The name of the lease").is("groundskeeper-slot-0"),
-    setting("leases.duration", "lease-duration", Kind::Span { least: 1, most: 3_600 },
+    setting("leases.duration", "lease-duration", Kind::Span { least: 1, most: 600 },
         "How long others wait for a leader that has gone silent").is("15s"),
-    setting("leases.renewDeadline", "lease-renew-deadline", Kind::Span { least: 1, most: 3_600 },
+    setting("leases.renewDeadline", "lease-renew-deadline", Kind::Span { least: 1, most: 600 },
         "How long a leader that cannot renew its lease goes on; shorter than the duration").is("10s"),
     setting("leases.retryPeriod", "lease-retry-period", Kind::Span { least: 0, most: 600 },
         "How often the lease is renewed, or tried for; shorter than the deadline").is("2s"),
 
     setting("ledger.mode", "ledger", Kind::Choice(&["required", "best-effort", "off"]),
         "Whether every destructive act must be written down first, should be, or is not").is("required"),
-    setting("ledger.directory", "ledger-directory", Kind::Path, "The folder of the ledger")
+    setting("ledger.directory", "ledger-dir", Kind::Path, "The folder of the ledger")
         .is("/var/lib/groundskeeper/ledger"),
     setting("ledger.segmentBytes", "ledger-segment-bytes",
         Kind::Number { least: 64 * 1024, most: 1024 * 1024 * 1024 },
@@ -126,6 +123,10 @@ pub const SETTINGS: &[Setting] = &[
         "Files of the ledger that are kept").counts(LEDGER_SEGMENTS_DEFAULT as u64),
     setting("ledger.anchorInterval", "ledger-anchor-interval", Kind::Span { least: 1, most: 86_400 },
         "How often the head of the ledger is written to the cluster, if it has changed").is("1m"),
+
+    setting("watches.silenceMax", "watch-silence-max", Kind::Span { least: 5, most: 600 },
+        "How long a watch may be silent before it counts as dead, and nothing is deleted on its word. The API server sends a sign of life about every minute; below that, watches are opened anew for nothing")
+        .is("90s"),
 
     setting("webhook.bindAddress", "webhook-bind-address", Kind::Address,
         "Where admission reviews are answered. Without it: nowhere"),

@@ -92,6 +92,8 @@ pub fn rbac_yaml(options: &RbacOptions) -> anyhow::Result<String> {
         }),
         own_role(),
         binding("groundskeeper", options),
+        lease_role(options),
+        lease_binding(options),
         collect_role(),
         binding("groundskeeper-collect", options),
     ];
@@ -131,6 +133,34 @@ fn own_role() -> Value {
             {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
             {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
         ],
+    })
+}
+
+/// The lease that says which replica acts. To create it cannot be granted by name: the name is not known before.
+fn lease_role(options: &RbacOptions) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"labels": labels(), "name": "groundskeeper", "namespace": options.namespace},
+        "rules": [
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+            {
+                "apiGroups": ["coordination.k8s.io"],
+                "resourceNames": ["groundskeeper-slot-0"],
+                "resources": ["leases"],
+                "verbs": ["get", "update"],
+            },
+        ],
+    })
+}
+
+fn lease_binding(options: &RbacOptions) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"labels": labels(), "name": "groundskeeper", "namespace": options.namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "groundskeeper"},
+        "subjects": [{"kind": "ServiceAccount", "name": options.service_account, "namespace": options.namespace}],
     })
 }
 
@@ -208,7 +238,7 @@ mod tests {
     fn without_kinds_the_end_says_how_to_opt_in() {
         assert!(rbac_yaml(&RbacOptions::default()).unwrap().contains("--collect configmaps"));
         assert!(!rbac_yaml(&collecting(&["configmaps"])).unwrap().contains("To opt in"));
-        assert_eq!(documents(&RbacOptions::default()).len(), 6);
+        assert_eq!(documents(&RbacOptions::default()).len(), 8);
     }
 
     #[test]

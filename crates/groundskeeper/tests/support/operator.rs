@@ -1,7 +1,7 @@
 //! The program under test, as a process of its own.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -18,6 +18,92 @@ pub(crate) struct Operator {
     process: ManagedProcess,
     metrics: SocketAddr,
     health: SocketAddr,
+    pub(crate) name: String,
+}
+
+/// How an operator is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    kubeconfig: PathBuf,
+    /// What it calls itself: in the ledger, in events, in the lease.
+    pub(crate) name: String,
+    log_level: Option<&'static str>,
+    flags: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// With this identity, and a name of its own.
+    pub(crate) fn new(kubeconfig: &Path) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("operator-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        Self {
+            kubeconfig: kubeconfig.to_owned(),
+            name,
+            log_level: Some("info,chassis=debug,controllers=debug"),
+            flags: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// Under another name: a second start of the same name goes on with its ledger.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// With one more flag, such as `--lease-duration=4s`.
+    pub(crate) fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// With a lease that changes hands within seconds.
+    pub(crate) fn quick_lease(self) -> Self {
+        self.flag("--lease-duration=4s").flag("--lease-renew-deadline=3s").flag("--lease-retry-period=1s")
+    }
+
+    /// With the log level that its configuration says.
+    pub(crate) fn log_level_untold(mut self) -> Self {
+        self.log_level = None;
+        self
+    }
+
+    /// Without one of its safeties.
+    pub(crate) fn mutant(self, mutant: control::Mutant) -> Self {
+        self.env(control::MUTANT_VARIABLE, mutant.name())
+    }
+
+    /// With a variable in its environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it, and waits until it listens.
+    pub(crate) async fn start(self, cluster: &ControlPlane) -> Operator {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groundskeeper"));
+        command
+            .args(["run", "--own-namespace", "groundskeeper-system"])
+            .args(self.log_level.map(|level| format!("--log-level={level}")))
+            .args(["--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"])
+            .arg("--ledger-dir")
+            .arg(cluster.directory().join("ledger"))
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(&self.flags)
+            .env("POD_NAME", &self.name)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let log = format!("{}-{}", self.name, NUMBER.fetch_add(1, Ordering::Relaxed));
+        let process = cluster.spawn(command, &log).unwrap();
+        let (metrics, health) = eventually(cluster, "the operator listens", async || {
+            let log = lines(&process);
+            address(&log, "metrics").zip(address(&log, "health")).ok_or_else(|| format!("{log:?}"))
+        })
+        .await;
+        Operator { process, metrics, health, name: self.name }
+    }
 }
 
 impl Operator {
@@ -28,29 +114,9 @@ impl Operator {
         operator
     }
 
-    /// Starts an operator, and waits until it listens.
+    /// Starts an operator with nothing special, and waits until it listens.
     pub(crate) async fn launch(cluster: &ControlPlane, kubeconfig: &Path) -> Self {
-        Self::launch_with(cluster, kubeconfig, &["--log-level", "info,chassis=debug,controllers=debug"]).await
-    }
-
-    /// Starts an operator with further flags, and waits until it listens.
-    pub(crate) async fn launch_with(cluster: &ControlPlane, kubeconfig: &Path, flags: &[&str]) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_groundskeeper"));
-        command
-            .args(["run", "--own-namespace", "groundskeeper-system"])
-            .args(flags)
-            .args(["--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"])
-            .arg("--kubeconfig")
-            .arg(kubeconfig);
-        let name = format!("operator-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let process = cluster.spawn(command, &name).unwrap();
-        let (metrics, health) = eventually(cluster, "the operator listens", async || {
-            let log = lines(&process);
-            address(&log, "metrics").zip(address(&log, "health")).ok_or_else(|| format!("{log:?}"))
-        })
-        .await;
-        Self { process, metrics, health }
+        Launch::new(kubeconfig).start(cluster).await
     }
 
     /// Waits until it is ready.

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use kube::Client;
 use kube::config::AuthInfo;
 
-use super::{StartError, file_name, write_private};
-use crate::authority::{self, Authority};
+use super::{StartError, file_name};
+use crate::authority::{self, Authority, Credentials};
 use crate::binaries::{Binaries, Tool};
 use crate::guard::Guard;
 use crate::identity::Identity;
-use crate::kubeconfig;
+use crate::kubeconfig::{self, write_private};
 use crate::limits;
 use crate::options::Options;
 use crate::ports::Ports;
@@ -67,7 +67,7 @@ impl Ground {
             fs::create_dir(&directory).map_err(prepare(&directory))?;
         }
         let ca = self.authority.credentials();
-        let serving = self.authority.serving(servers::API_SERVICE).map_err(certify("the servers"))?;
+        let serving = self.serving()?;
         let front_proxy_ca = authority::front_proxy_ca().map_err(certify("the front proxy CA"))?;
         let (private, public) = authority::service_account_keys().map_err(certify("service accounts"))?;
         let texts = [
@@ -96,6 +96,14 @@ impl Ground {
 
     pub(super) fn server_url(&self) -> &str {
         &self.server_url
+    }
+
+    pub(super) fn serving(&self) -> Result<Credentials, StartError> {
+        self.authority.serving(servers::API_SERVICE).map_err(certify("the servers"))
+    }
+
+    pub(super) fn certificate_of_ca(&self) -> Vec<u8> {
+        self.authority.certificate_der()
     }
 
     pub(super) fn identify(&self, name: &str, groups: &[&str]) -> Result<Identity, StartError> {

@@ -100,6 +100,7 @@ impl Operator {
         let mut command = Command::new(binary);
         command.arg("run").arg("--kubeconfig").arg(identity.kubeconfig());
         command.args(["--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"]);
+        command.arg("--ledger-dir").arg(cluster.directory().join("ledger")).env("POD_NAME", &name);
         Ok(Self { process: cluster.spawn(command, &name)?, addresses: Mutex::default() })
     }
 

@@ -33,8 +33,8 @@ enum Process {
 }
 
 impl Operator {
-    /// What it is told: its identity's kubeconfig, and to listen on free ports.
-    pub(super) fn arguments(kubeconfig: &Path) -> [String; 7] {
+    /// What it is told: its identity's kubeconfig, to listen on free ports, and where its ledger lies: beside it.
+    pub(super) fn arguments(kubeconfig: &Path) -> [String; 9] {
         [
             "run".to_owned(),
             "--kubeconfig".to_owned(),
@@ -43,6 +43,8 @@ impl Operator {
             "127.0.0.1:0".to_owned(),
             "--health-probe-bind-address".to_owned(),
             "127.0.0.1:0".to_owned(),
+            "--ledger-dir".to_owned(),
+            "ledger".to_owned(),
         ]
     }
 

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::limits::DRY_RUN_COUNT_MAX;
-use super::super::observe::{Plot, PlotState, Tracked, Unusable};
+use super::super::observe::{PlotState, Unusable};
+use super::board::Seen;
 use super::whole_second;
 
 /// How a policy is.
@@ -22,25 +23,27 @@ pub(super) enum Situation {
 }
 
 impl Situation {
-    /// How a policy is, given what is seen of its objects, and the server's words if it denied a deletion.
-    pub(super) fn of(tracked: &Tracked, plot: Option<&Plot>, denied: Option<&str>, due: usize) -> Self {
-        let policy = match &tracked.spec {
+    /// How a policy is, given what is seen of it.
+    pub(super) fn of(seen: &Seen) -> Self {
+        let policy = match &seen.spec {
             Ok(policy) => policy,
             Err(unusable) => return Self::Stuck(reason_of(unusable), unusable.to_string()),
         };
-        match plot.map(|plot| &plot.state) {
+        match &seen.plot {
             None | Some(PlotState::Listing) => Self::Underway(
                 GcReason::Listing,
                 format!("reading the {} objects of {}", policy.target, policy.key.namespace),
             ),
             Some(PlotState::Parked(parked)) => parked_situation(parked),
-            Some(PlotState::Live(resource)) => match denied.filter(|_| policy.mode == Mode::Enforce) {
-                Some(message) => Self::Stuck(
-                    GcReason::Forbidden,
-                    format!("the service account lacks `delete` on `{}`: {message}", resource.name()),
-                ),
-                None => works(policy.mode, due),
-            },
+            Some(PlotState::Live(resource)) => {
+                match seen.denied.as_ref().filter(|_| policy.mode == Mode::Enforce) {
+                    Some(message) => Self::Stuck(
+                        GcReason::Forbidden,
+                        format!("the service account lacks `delete` on `{}`: {message}", resource.name()),
+                    ),
+                    None => works(policy.mode, seen.due),
+                }
+            }
         }
     }
 

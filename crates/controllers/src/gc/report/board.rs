@@ -1,0 +1,179 @@
+//! What the collector's loop has last seen of each policy, for the reports to read.
+//!
+//! The loop posts, the reports read; nobody holds the lock for longer than it takes to copy a few numbers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use api::{GarbageCollectionPolicyStatus, GcReason};
+use chassis::{MetricName, Metrics};
+use gc::{Counts, Policy};
+use jiff::Timestamp;
+use units::{NamespacedName, Uid};
+
+use super::super::limits::EVENT_NAMES_MAX;
+use super::super::observe::{PlotState, Unusable};
+
+/// What a report about one policy is decided on.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Snapshot {
+    pub(super) key: NamespacedName,
+    pub(super) seen: Arc<Seen>,
+    /// The status as it stands in the cluster.
+    pub(super) status: GarbageCollectionPolicyStatus,
+    pub(super) tally: Tally,
+}
+
+/// What the loop sees of a policy.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Seen {
+    pub(super) uid: Uid,
+    pub(super) generation: Option<i64>,
+    pub(super) spec: Result<Arc<Policy>, Unusable>,
+    pub(super) plot: Option<PlotState>,
+    pub(super) counts: Counts,
+    pub(super) next_expiry: Option<Timestamp>,
+    /// How many are due and wait, up to a bound; counted in a dry run only.
+    pub(super) due: usize,
+    /// The server's words, if it denied the last deletion.
+    pub(super) denied: Option<String>,
+    /// Whether this is the last that will be seen before the end.
+    pub(super) is_last: bool,
+}
+
+/// What is remembered of a policy from report to report.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) deleted: i64,
+    pub(super) last_deletion: Option<Timestamp>,
+    /// Deletions that no event has told of yet.
+    pub(super) untold: u64,
+    pub(super) untold_names: Vec<Box<str>>,
+    pub(super) told_at: Option<Timestamp>,
+}
+
+/// The board.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Board(Arc<Mutex<Posts>>);
+
+#[derive(Debug, Default)]
+struct Posts {
+    policies: HashMap<NamespacedName, Post>,
+    reasons: BTreeMap<&'static str, i64>,
+}
+
+#[derive(Debug)]
+struct Post {
+    uid: Uid,
+    seen: Option<Arc<Seen>>,
+    status: GarbageCollectionPolicyStatus,
+    tally: Tally,
+    reason: Option<GcReason>,
+}
+
+impl Board {
+    /// The cluster shows this status of a policy. Counts go on from there, unless we are the one who counts.
+    pub(super) fn shows(
+        &self,
+        key: &NamespacedName,
+        uid: &Uid,
+        status: &GarbageCollectionPolicyStatus,
+        counts_here: bool,
+    ) {
+        let mut posts = self.lock();
+        let known = posts.policies.get_mut(key).filter(|post| post.uid == *uid);
+        let Some(post) = known else {
+            let reason = posts.policies.get(key).and_then(|post| post.reason);
+            let post = Post {
+                uid: uid.clone(),
+                seen: None,
+                status: status.clone(),
+                tally: Tally::of(status),
+                reason,
+            };
+            posts.policies.insert(key.clone(), post);
+            return;
+        };
+        post.status = status.clone();
+        if !counts_here && post.tally.untold == 0 {
+            post.tally = Tally { told_at: post.tally.told_at, ..Tally::of(status) };
+        }
+    }
+
+    /// A policy is gone.
+    pub(super) fn forget(&self, key: &NamespacedName, metrics: &Metrics) {
+        let mut posts = self.lock();
+        if let Some(reason) = posts.policies.remove(key).and_then(|post| post.reason) {
+            posts.count(reason, -1, metrics);
+        }
+    }
+
+    /// An object of a policy was deleted.
+    pub(super) fn deleted(&self, key: &NamespacedName, name: &str, now: Timestamp) {
+        let mut posts = self.lock();
+        let Some(Post { tally, .. }) = posts.policies.get_mut(key) else { return };
+        tally.deleted += 1;
+        tally.last_deletion = Some(now);
+        tally.untold += 1;
+        if tally.untold_names.len() < EVENT_NAMES_MAX {
+            tally.untold_names.push(name.into());
+        }
+    }
+
+    /// What the loop sees of a policy now.
+    pub(super) fn post(&self, key: &NamespacedName, seen: Seen) {
+        if let Some(post) = self.lock().policies.get_mut(key).filter(|post| post.uid == seen.uid) {
+            post.seen = Some(Arc::new(seen));
+        }
+    }
+
+    /// Everything that a report is decided on; none if the policy is gone, or has not been looked at.
+    pub(super) fn read(&self, key: &NamespacedName) -> Option<Snapshot> {
+        let posts = self.lock();
+        let Post { seen, status, tally, .. } = posts.policies.get(key)?;
+        let seen = Arc::clone(seen.as_ref()?);
+        Some(Snapshot { key: key.clone(), seen, status: status.clone(), tally: tally.clone() })
+    }
+
+    /// So many deletions have been told of by an event.
+    pub(super) fn told(&self, key: &NamespacedName, count: u64, now: Timestamp) {
+        let mut posts = self.lock();
+        let Some(Post { tally, .. }) = posts.policies.get_mut(key) else { return };
+        tally.untold = tally.untold.saturating_sub(count);
+        tally.untold_names.clear();
+        tally.told_at = Some(now);
+    }
+
+    /// The reason of a policy's `Ready` condition is this now.
+    pub(super) fn ready_because(&self, key: &NamespacedName, reason: GcReason, metrics: &Metrics) {
+        let mut posts = self.lock();
+        let Some(post) = posts.policies.get_mut(key) else { return };
+        let before = post.reason.replace(reason);
+        if before != Some(reason) {
+            before.into_iter().for_each(|before| posts.count(before, -1, metrics));
+            posts.count(reason, 1, metrics);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Posts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Posts {
+    fn count(&mut self, reason: GcReason, one: i64, metrics: &Metrics) {
+        let count = self.reasons.entry(reason.name()).or_default();
+        *count += one;
+        metrics.set(MetricName::GcPolicies, &[("reason", reason.name())], *count);
+    }
+}
+
+impl Tally {
+    fn of(status: &GarbageCollectionPolicyStatus) -> Self {
+        Self {
+            deleted: status.deleted,
+            last_deletion: status.last_deletion.as_ref().map(|time| time.0),
+            ..Self::default()
+        }
+    }
+}
