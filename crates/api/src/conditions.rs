@@ -110,13 +110,17 @@ pub enum GcReason {
     KindNotCollectable,
     /// Our service account lacks a right; the message names it.
     Forbidden,
+    /// It is not known who wrote the policy, so that nobody's rights can be checked.
+    AuthorUnknown,
+    /// Whoever wrote the policy may not do what it does; the message names what is missing.
+    AuthorForbidden,
     /// The condition does not hold, and there is nothing to say about it.
     AsExpected,
 }
 
 impl GcReason {
     /// All of them, for the reference page.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Collecting,
         Self::DryRun,
         Self::Paused,
@@ -129,6 +133,8 @@ impl GcReason {
         Self::KindNotNamespaced,
         Self::KindNotCollectable,
         Self::Forbidden,
+        Self::AuthorUnknown,
+        Self::AuthorForbidden,
         Self::AsExpected,
     ];
 
@@ -147,6 +153,8 @@ impl GcReason {
             Self::KindNotNamespaced => "KindNotNamespaced",
             Self::KindNotCollectable => "KindNotCollectable",
             Self::Forbidden => "Forbidden",
+            Self::AuthorUnknown => "AuthorUnknown",
+            Self::AuthorForbidden => "AuthorForbidden",
             Self::AsExpected => "AsExpected",
         }
     }
@@ -177,6 +185,12 @@ impl GcReason {
             Self::KindNotCollectable => "The kind does not offer list, watch and delete.",
             Self::Forbidden => {
                 "Our service account lacks the right that the message names. Grant it, for instance with what `groundskeeper rbac --collect` prints; collection then starts by itself."
+            }
+            Self::AuthorUnknown => {
+                "The annotations that name the author are missing or make no sense. Create the policy again, or change its spec, while the admission policies are installed; they stamp the annotations."
+            }
+            Self::AuthorForbidden => {
+                "Whoever created the policy or last changed its spec may not list and delete its objects. Grant them the right that the message names, or let somebody who has it write the policy. Collection then starts by itself."
             }
             Self::AsExpected => "The condition does not hold, and there is nothing to say about it.",
         }

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod author;
 pub mod conditions;
 mod events;
 #[allow(unreachable_pub, reason = "the derives repeat our types inside of functions")]
@@ -16,6 +17,7 @@ pub mod limits;
 pub mod protection;
 mod schema;
 
+pub use author::{AUTHOR_ANNOTATION, AUTHOR_GROUPS_ANNOTATION, Author, AuthorUnknown};
 pub use conditions::{Condition, ConditionStatus, ConditionType, GcReason};
 pub use events::EventReason;
 pub use garbage_collection_policy::{

@@ -22,3 +22,10 @@ pub const SELECTOR_VALUES_MAX: usize = 64;
 
 /// Characters of a condition's message: the API's own limit is 32,768; a terminal shows less.
 pub const CONDITION_MESSAGE_CHARS_MAX: usize = 1_024;
+
+/// Bytes of an author's name, or of one of the groups: identity providers stay far below it.
+pub const AUTHOR_NAME_BYTES_MAX: usize = 1_024;
+
+/// Groups of an author. Directories put people into some hundreds; with the length of names as it is in practice they
+/// fit into the 256 KiB that an object's annotations may have.
+pub const AUTHOR_GROUPS_MAX: usize = 2_000;

@@ -53,7 +53,7 @@ pub struct Epoch {
 }
 
 #[derive(Debug)]
-struct Reign {
+pub(crate) struct Reign {
     number: u64,
     clock: Arc<dyn Clock>,
     /// Nanoseconds on the steady clock.
@@ -128,6 +128,15 @@ impl Epoch {
     /// Ends it.
     pub(crate) fn end(&self) {
         self.reign.ended.cancel();
+    }
+}
+
+#[cfg(test)]
+impl Leadership {
+    /// The leadership of whoever works in this epoch.
+    pub(crate) fn in_epoch(epoch: &Epoch) -> (Self, watch::Sender<Option<Arc<Reign>>>) {
+        let (publish, reign) = watch::channel(Some(Arc::clone(&epoch.reign)));
+        (Self { reign }, publish)
     }
 }
 

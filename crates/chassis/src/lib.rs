@@ -9,7 +9,9 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod actuator;
+pub mod admission;
 mod client;
 mod discovery;
 mod error;
@@ -30,6 +32,7 @@ mod supervisor;
 mod telemetry;
 mod trace;
 
+pub use access::{Access, AccessReviews, Attributes, Subject};
 pub use client::{ClientOptions, ConnectError, connect, connect_measured};
 pub use discovery::{Resource, Unserved, resolve};
 pub use error::{ApiError, Class, Classify};

@@ -237,3 +237,19 @@ pub const TRACE_EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the last spans may take at the end of the program; with the shutdown itself below 30 s.
 pub const TRACE_FLUSH_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// How long a question about somebody's rights may take: webhook authorizers are given 3 s by default.
+pub const ACCESS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Questions about rights in flight at one time: a burst of policies must not become a burst of authorizer calls.
+pub const ACCESS_IN_FLIGHT_MAX: usize = 64;
+
+/// How long a right that was found is relied on. RBAC itself takes a second or two to hear of a change, and webhook
+/// authorizers remember for five minutes.
+pub const ACCESS_ALLOWED_LIFE: Duration = Duration::from_secs(30);
+
+/// How long a missing right is relied on: whoever has just been granted it tries again at once.
+pub const ACCESS_DENIED_LIFE: Duration = Duration::from_secs(2);
+
+/// Answers about rights that are remembered, with a few hundred bytes each.
+pub const ACCESS_CACHE_MAX: usize = 4_096;

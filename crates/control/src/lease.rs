@@ -20,9 +20,11 @@
 //!
 //! Always holds (`model.rs` explores all interleavings): at no real moment are the epochs of two candidates both valid,
 //! as long as no clock runs faster than another by more than duration / renew deadline (1.5 by default); and the numbers
-//! of epochs only grow. What it cannot know: a record that somebody removes while a candidate starts for the first time
-//! looks to that candidate like one that never was. A candidate that has seen the record before waits until whoever may
-//! have held it has stopped.
+//! of epochs only grow.
+//!
+//! What it cannot know: a record that somebody removes while a candidate starts for the first time looks to that candidate
+//! like one that never was. A candidate that has seen a record before waits until whoever may have held it has stopped;
+//! numbers may then repeat, so that an epoch is told apart by its number and its holder.
 
 mod election;
 #[cfg(test)]

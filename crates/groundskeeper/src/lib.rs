@@ -14,5 +14,6 @@ mod names;
 mod output;
 pub mod plan;
 pub mod run;
+pub mod webhook;
 
 pub use output::complain;

@@ -15,9 +15,10 @@ use chassis::{
     Supervisor, Telemetry, TraceTarget, connect_measured, recorder, serve, settle, start_telemetry,
 };
 use control::{Clock, LeaseTerms, SystemClock};
-use controllers::gc::{self, Foundation};
+use controllers::gc::{self, AuthorCheck, Foundation};
 
 use crate::config::{self, Config, Flags, Format, LedgerMode, Live, MetricsAuth};
+use crate::webhook::{Ground, serve_admission};
 
 /// What `run` is told.
 #[derive(clap::Args, Clone, Debug)]
@@ -32,6 +33,15 @@ impl From<LedgerMode> for Requirement {
             LedgerMode::Required => Self::Required,
             LedgerMode::BestEffort => Self::BestEffort,
             LedgerMode::Off => Self::Off,
+        }
+    }
+}
+
+impl From<config::AuthorCheck> for AuthorCheck {
+    fn from(given: config::AuthorCheck) -> Self {
+        match given {
+            config::AuthorCheck::Required => Self::Required,
+            config::AuthorCheck::Off => Self::Off,
         }
     }
 }
@@ -69,6 +79,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let leadership = contend(&config, &supervisor, &metrics, &recorder).await?;
     let rails = Rails::new(&*config.namespace);
     let ledger = open_ledger(&config, &supervisor, &metrics, &client).await?;
+    let ground = Ground {
+        own_namespace: &config.namespace,
+        rails: &rails,
+        clock: Arc::clone(&clock),
+        metrics: &metrics,
+        supervisor: &supervisor,
+    };
+    let _certificate = serve_admission(&config.webhook, &client, ground).await?;
     let in_flight_max = config.limits.deletions_in_flight;
     gc::start(Foundation {
         clock,
@@ -83,6 +101,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         leadership,
         recorder,
         health: health.clone(),
+        author_check: config.policies.author_check.into(),
     });
     health.started();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");

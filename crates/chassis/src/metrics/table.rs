@@ -114,6 +114,16 @@ metrics! {
         "Times that the ledger's head was not anchored in the cluster as it should be, by reason: unreachable, denied, contradiction";
     ConfigReloadFailures = Counter, "groundskeeper_config_reload_failures", [],
         "Times that a changed configuration file was not taken over, because it is wrong";
+    WebhookShed = Counter, "groundskeeper_webhook_shed", ["limit"],
+        "Admission requests and connections that were turned away, by the limit that was reached: connections, reviews, bytes";
+    WebhookHandshakeFailures = Counter, "groundskeeper_webhook_handshake_failures", ["reason"],
+        "Connections to the webhook that came to nothing, by reason: tls, timeout, name";
+    CertificateExpiry = Gauge, "groundskeeper_certificate_expiry_timestamp_seconds", ["certificate"],
+        "When a certificate expires, in seconds since 1970: leaf (the one that is served), authority (the one that signs)";
+    CertificateSource = Gauge, "groundskeeper_certificate_source", ["source"],
+        "Always 1; the label says where the webhook's certificate comes from: self, directory";
+    CertificateRotations = Counter, "groundskeeper_certificate_rotations", ["step"],
+        "Steps of the rotation of our own certificates that this replica has taken: begun, leaf_renewed, authority_added, authority_switched, authority_dropped";
     BuildInfo = Gauge, "groundskeeper_build_info", ["version"],
         "Always 1; the label says which version runs";
 
@@ -139,6 +149,8 @@ metrics! {
         "Seconds that an admission request took, by path";
     WebhookRequestsInFlight = Gauge, "controller_runtime_webhook_requests_in_flight", ["webhook"],
         "Admission requests that are being answered, by path";
+    WebhookPanics = Counter, "controller_runtime_webhook_panics", [],
+        "Admission reviews that panicked; they were refused";
 
     QueueDepth = Gauge, "workqueue_depth", ["name", "controller", "priority"],
         "Keys that wait, by queue and priority";

@@ -10,6 +10,8 @@
 
 mod guard;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::fmt;

@@ -50,7 +50,7 @@ pub struct Election {
     pub(super) look_at: Steady,
     /// No write before this moment.
     pub(super) write_at: Steady,
-    /// The highest number of an epoch that we saw or asked for.
+    /// The highest number of an epoch that we saw.
     pub(super) number_max: u32,
     /// The time that our last write carried. It only grows, so that it tells our writes apart.
     pub(super) stamp: Timestamp,
@@ -257,7 +257,6 @@ impl Election {
         self.stamp = self.next_stamp(wall);
         let record = LeaseRecord { renewed_at: self.stamp, ..record };
         let attempt = Attempt { purpose, record, decided_at: now };
-        self.number_max = self.number_max.max(attempt.record.transitions);
         self.pending = Some(attempt.clone());
         self.in_doubt = true;
         self.look_at = now;
@@ -283,11 +282,11 @@ impl Election {
             (Some(record), _) => at.after(self.terms.promised(record.duration)),
             (None, None) => at,
             (None, Some(Sight { record: None, free_at })) => *free_at,
-            // Removed by somebody. Nobody but us can hold it while our own epoch is valid; else its last holder, whoever
-            // that was, may go on for as long as it promised.
+            // Removed by somebody. Nobody but us can hold it while our own epoch is valid; else whoever held it last,
+            // perhaps unseen by us, may go on for as long as it promised.
             (None, Some(_)) if self.epoch(at).is_some() => at,
             (None, Some(Sight { record: Some(before), .. })) => {
-                at.after(self.terms.promised(before.duration))
+                at.after(self.terms.promised(before.duration).max(self.terms.duration))
             }
         }
     }

@@ -98,7 +98,8 @@ pub enum Answer {
 /// drives the election sees to that before it says so to the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Epoch {
-    /// Which tenure this is: larger than that of every tenure before it, of whomever. At least 1.
+    /// Which tenure this is: larger than that of every tenure before it, of whomever, for as long as nobody removes the
+    /// record from the cluster. At least 1.
     pub number: u32,
     /// The moment of the holder's steady clock at which the right ends, unless a renewal has moved it.
     pub valid_until: Steady,

@@ -21,6 +21,7 @@ use tokio::time::Duration;
 use tracing::Instrument as _;
 use units::NamespacedName;
 
+use super::author::AuthorVerdict;
 use super::limits::{HOLD_FIRST, HOLD_MAX, STALE_RECHECK};
 use super::observe::{Observed, Tracked};
 
@@ -204,6 +205,9 @@ impl Deletions {
         let (Ok(policy), rule) = (tracked.spec.clone(), rule(key, tracked)) else {
             return TurnTaken::NothingDue;
         };
+        if tracked.verdict != AuthorVerdict::Allowed {
+            return TurnTaken::Wait(now.checked_add(STALE_RECHECK).unwrap_or(now));
+        }
         let (Some(turn), Some((plot_id, plot))) = (self.turns.get_mut(key), observed.plot_of_mut(key)) else {
             return TurnTaken::NothingDue;
         };

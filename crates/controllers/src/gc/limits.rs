@@ -44,3 +44,20 @@ pub(super) const FINISH_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Due objects of a dry run that are counted; beyond it the message says "at least".
 pub(super) const DRY_RUN_COUNT_MAX: usize = 1_000_000;
+
+/// How often the rights of a policy's author are looked at again: what a withdrawn right takes to stop a policy.
+pub(super) const AUTHOR_RECHECK: Duration = Duration::from_mins(3);
+
+/// First and longest wait until an author who lacked a right, or could not be checked, is looked at again. The longest is
+/// what a user waits at worst after granting the missing right.
+pub(super) const AUTHOR_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// See [`AUTHOR_RETRY_FIRST`].
+pub(super) const AUTHOR_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Authors that are being checked at one time: after a start all are due, and an authorizer may be slow.
+pub(super) const AUTHOR_CHECKS_IN_FLIGHT_MAX: usize = 16;
+
+/// Kinds of which a webhook remembers what the cluster calls them, and for how long: users write policies in bursts.
+pub(super) const KINDS_REMEMBERED_MAX: usize = 256;
+/// See [`KINDS_REMEMBERED_MAX`].
+pub(super) const KINDS_REMEMBERED_FOR: Duration = Duration::from_secs(10);

@@ -7,7 +7,10 @@
 //!
 //! Invariant: nothing is deleted while the policies are not up to date, for one of them may just have been deleted.
 
+pub mod admission;
 mod apply;
+mod author;
+mod authors;
 mod limits;
 mod observe;
 mod report;
@@ -20,7 +23,7 @@ use chassis::actuator::Actuator;
 use chassis::lease::Leadership;
 use chassis::limits::LIVENESS_SILENCE_MAX;
 use chassis::reconcile::{self, AtStop, Controller as _, Pace, Work};
-use chassis::{Check, Feed, FeedEvent, FeedId, Feeds, Health, Recorder, Ticker};
+use chassis::{AccessReviews, Check, Feed, FeedEvent, FeedId, Feeds, Health, Recorder, Ticker};
 use control::Clock;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -28,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use units::NamespacedName;
 
 use apply::Deletions;
+use authors::{Authors, Checked};
 use limits::{
     FEED_BATCH_EVENTS, FINISH_TIMEOUT, REPORT_DEADLINE, REPORTS_IN_FLIGHT_MAX, SCAN_INTERVAL, SLEEP_MAX,
 };
@@ -51,6 +55,17 @@ pub struct Foundation {
     pub recorder: Recorder,
     /// What probes are told.
     pub health: Health,
+    /// Whether a policy is carried out only if its author may do what it does.
+    pub author_check: AuthorCheck,
+}
+
+/// Whether a policy is carried out only if its author may do what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorCheck {
+    /// The author must be known, and be allowed to list and delete the objects.
+    Required,
+    /// Every policy is carried out with our own rights, whoever wrote it.
+    Off,
 }
 
 /// The garbage collector.
@@ -64,6 +79,7 @@ struct GarbageCollector {
     policy_events: mpsc::Receiver<(FeedId, FeedEvent<GarbageCollectionPolicy>)>,
     ground_events: mpsc::Receiver<(FeedId, FeedEvent<views::Object>)>,
     observed: Observed,
+    authors: Authors,
     deletions: Deletions,
     reports: Reports,
 }
@@ -99,15 +115,17 @@ enum Wake {
     Policy(Box<FeedEvent<GarbageCollectionPolicy>>),
     Ground,
     Deleted(Box<apply::Done>),
+    Checked(Box<Checked>),
     Leadership,
 }
 
 impl GarbageCollector {
     fn new(foundation: Foundation, reports: Reports) -> Self {
-        let Foundation { clock, rails, feeds, leadership, actuator, health, .. } = foundation;
+        let Foundation { clock, rails, feeds, leadership, actuator, health, author_check, .. } = foundation;
         let (policy_sink, policy_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
         let (ground_sink, ground_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
         let policy_feed = feeds.start(0, observe::policies(), &policy_sink);
+        let access = AccessReviews::new(feeds.client.clone(), Arc::clone(&clock));
         Self {
             clock,
             stop: feeds.supervisor.stopping().clone(),
@@ -118,7 +136,8 @@ impl GarbageCollector {
             policy_events,
             ground_events,
             deletions: Deletions::new(actuator, feeds.metrics.clone()),
-            observed: Observed::new(feeds, ground_sink, rails),
+            authors: Authors::new(access),
+            observed: Observed::new(feeds, ground_sink, (rails, author_check)),
             reports,
         }
     }
@@ -128,6 +147,7 @@ impl GarbageCollector {
         loop {
             self.pulse.tick();
             let now = self.clock.now();
+            self.authors.launch(&self.observed, now);
             if let (true, Some(epoch)) = (self.check_readiness(), self.leadership.epoch()) {
                 for key in self.deletions.launch(&mut self.observed, &epoch, now) {
                     self.reports.mark(&key, now);
@@ -141,6 +161,7 @@ impl GarbageCollector {
                 Wake::Policy(event) => self.take_policy_event(*event),
                 Wake::Ground => self.take_ground_events(&mut batch),
                 Wake::Deleted(done) => self.settle(&done),
+                Wake::Checked(checked) => self.take_checked(*checked),
                 Wake::Leadership => self.take_leadership(),
             }
         }
@@ -154,6 +175,7 @@ impl GarbageCollector {
             () = self.stop.cancelled() => Wake::Stop,
             Some((_, event)) = self.policy_events.recv() => Wake::Policy(Box::new(event)),
             Some(done) = self.deletions.next_done() => Wake::Deleted(Box::new(done)),
+            Some(checked) = self.authors.next_checked() => Wake::Checked(Box::new(checked)),
             () = self.leadership.changed() => Wake::Leadership,
             _ = self.ground_events.recv_many(batch, FEED_BATCH_EVENTS) => Wake::Ground,
             () = tokio::time::sleep(pause) => Wake::Time,
@@ -164,7 +186,8 @@ impl GarbageCollector {
     fn pause(&self, now: Timestamp) -> Duration {
         // What is due waits for the next epoch if there is none.
         let deletions = self.deletions.next_wake().filter(|_| self.leadership.epoch().is_some());
-        let next = deletions.into_iter().chain(self.reports.next_wake()).min();
+        let next =
+            [deletions, self.reports.next_wake(), self.authors.next_wake()].into_iter().flatten().min();
         let until =
             next.map_or(SLEEP_MAX, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
         until.min(SLEEP_MAX)
@@ -192,6 +215,7 @@ impl GarbageCollector {
         for key in self.observed.policy_event(event) {
             match self.observed.policy(&key) {
                 None => {
+                    self.authors.forget(&key);
                     self.deletions.forget(&key);
                     self.reports.forget(&key);
                 }
@@ -224,6 +248,12 @@ impl GarbageCollector {
         self.look_at(&done.policy, now);
     }
 
+    fn take_checked(&mut self, checked: Checked) {
+        let (key, now) = (checked.policy.clone(), self.clock.now());
+        self.authors.settle(&mut self.observed, checked, now);
+        self.look_at(&key, now);
+    }
+
     /// Leading has begun or ended: every policy is looked at as if it had changed.
     fn take_leadership(&mut self) {
         let now = self.clock.now();
@@ -233,6 +263,7 @@ impl GarbageCollector {
 
     /// Something about a policy has changed: when it is to be woken, and what is to be said of it.
     fn look_at(&mut self, key: &NamespacedName, now: Timestamp) {
+        self.authors.arm(&self.observed, key, now);
         self.deletions.arm(&self.observed, key, now);
         self.reports.mark(key, now);
     }

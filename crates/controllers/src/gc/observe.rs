@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use api::{GarbageCollectionPolicy, GarbageCollectionPolicyStatus, Rail, Rails};
+use api::{Author, AuthorUnknown, GarbageCollectionPolicy, GarbageCollectionPolicyStatus, Rail, Rails};
 use chassis::{
     Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, MetricName, Metrics, Parked,
     Representation, Resource,
@@ -17,6 +17,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use units::{GroupVersionKind, NamespacedName, ResourceVersion, Uid};
 
+use super::AuthorCheck;
+use super::author::AuthorVerdict;
 use super::limits::SCAN_INTERVAL;
 
 /// What the policies are watched as.
@@ -36,6 +38,7 @@ pub(super) struct Observed {
     feeds: Feeds,
     sink: mpsc::Sender<(FeedId, FeedEvent<views::Object>)>,
     rails: Rails,
+    author_check: AuthorCheck,
     policies: BTreeMap<NamespacedName, Tracked>,
     plots: BTreeMap<FeedId, Plot>,
     ids: HashMap<FeedTarget, FeedId>,
@@ -57,6 +60,10 @@ pub(super) struct Tracked {
     pub(super) spec: Result<Arc<Policy>, Unusable>,
     /// The status as it stands in the cluster.
     pub(super) status: GarbageCollectionPolicyStatus,
+    /// Whose rights the policy is carried out with.
+    pub(super) author: Result<Author, AuthorUnknown>,
+    /// What was found of the author. Nothing is deleted unless it is that the author is allowed to.
+    pub(super) verdict: AuthorVerdict,
     plot: Option<FeedId>,
 }
 
@@ -96,12 +103,14 @@ impl Observed {
     pub(super) fn new(
         feeds: Feeds,
         sink: mpsc::Sender<(FeedId, FeedEvent<views::Object>)>,
-        rails: Rails,
+        rules: (Rails, AuthorCheck),
     ) -> Self {
+        let (rails, author_check) = rules;
         Self {
             feeds,
             sink,
             rails,
+            author_check,
             policies: BTreeMap::new(),
             plots: BTreeMap::new(),
             ids: HashMap::new(),
@@ -126,6 +135,10 @@ impl Observed {
         self.policies.get(key)
     }
 
+    pub(super) fn policy_mut(&mut self, key: &NamespacedName) -> Option<&mut Tracked> {
+        self.policies.get_mut(key)
+    }
+
     pub(super) fn policies(&self) -> impl Iterator<Item = (&NamespacedName, &Tracked)> {
         self.policies.iter()
     }
@@ -133,6 +146,14 @@ impl Observed {
     /// The ground that a policy looks at.
     pub(super) fn plot_of(&self, key: &NamespacedName) -> Option<&Plot> {
         self.plots.get(&self.policies.get(key)?.plot?)
+    }
+
+    /// What the cluster calls the kind that a policy looks at, if it is known.
+    pub(super) fn resource_of(&self, key: &NamespacedName) -> Option<&Arc<Resource>> {
+        match &self.plot_of(key)?.state {
+            PlotState::Live(resource) => Some(resource),
+            PlotState::Listing | PlotState::Parked(_) => None,
+        }
     }
 
     /// The ground that a policy looks at, and which it is.
@@ -229,13 +250,25 @@ impl Observed {
                     }
                 }),
             };
-        let status = policy.status.unwrap_or_default();
+        let author = Author::read(policy.metadata.annotations.as_ref().unwrap_or(&BTreeMap::new()));
+        let verdict = match known {
+            Some(known) if known.author == author => known.verdict.clone(),
+            _ => self.first_verdict(&author),
+        };
+        let (generation, status) = (policy.metadata.generation, policy.status.unwrap_or_default());
         let version = policy.metadata.resource_version.as_deref().map(ResourceVersion::from);
-        self.put_policy(
-            &key,
-            Tracked { uid, generation: policy.metadata.generation, version, spec, status, plot: None },
-        );
+        let tracked = Tracked { uid, generation, version, spec, status, author, verdict, plot: None };
+        self.put_policy(&key, tracked);
         key
+    }
+
+    /// What is known of an author before anybody has looked.
+    fn first_verdict(&self, author: &Result<Author, AuthorUnknown>) -> AuthorVerdict {
+        match (self.author_check, author) {
+            (AuthorCheck::Off, _) => AuthorVerdict::Allowed,
+            (AuthorCheck::Required, Ok(_)) => AuthorVerdict::Unchecked,
+            (AuthorCheck::Required, Err(unknown)) => AuthorVerdict::Unknown(*unknown),
+        }
     }
 
     fn take_unreadable(&mut self, meta: &views::Meta, error: String) -> NamespacedName {
@@ -245,7 +278,9 @@ impl Observed {
         let spec = Err(Unusable::Unreadable(error));
         let status = self.policies.get(&key).map(|known| known.status.clone()).unwrap_or_default();
         let version = meta.resource_version.clone();
-        self.put_policy(&key, Tracked { uid, generation: None, version, spec, status, plot: None });
+        let (author, verdict) = (Err(AuthorUnknown::Missing), AuthorVerdict::Unchecked);
+        let tracked = Tracked { uid, generation: None, version, spec, status, author, verdict, plot: None };
+        self.put_policy(&key, tracked);
         key
     }
 

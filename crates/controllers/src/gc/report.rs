@@ -24,6 +24,7 @@ use units::{NamespacedName, ResourceVersion};
 use self::board::{Board, Seen, Snapshot};
 use self::say::{Said, say};
 use super::apply::Deletions;
+use super::author::AuthorVerdict;
 use super::limits::{DRY_RUN_COUNT_MAX, REPORT_DELAY, REPORT_INTERVAL};
 use super::observe::{Observed, Tracked};
 
@@ -149,17 +150,21 @@ fn see(
 ) -> Seen {
     let plot = observed.plot_of(key);
     let mode = tracked.spec.as_ref().ok().map(|policy| policy.mode);
-    let next_expiry = plot.zip(mode).and_then(|(plot, mode)| match mode {
+    // What an author may not list is not counted out to them either.
+    let hidden = matches!(tracked.verdict, AuthorVerdict::Forbidden(_) | AuthorVerdict::Unknown(_));
+    let counted = plot.filter(|_| !hidden);
+    let next_expiry = counted.zip(mode).and_then(|(plot, mode)| match mode {
         Mode::Enforce => plot.ground.next_due(key),
         Mode::DryRun | Mode::Paused => plot.ground.next_due_after(key, now),
     });
-    let due_in_dry_run = plot.filter(|_| mode == Some(Mode::DryRun));
+    let due_in_dry_run = counted.filter(|_| mode == Some(Mode::DryRun));
     Seen {
         uid: tracked.uid.clone(),
         generation: tracked.generation,
         spec: tracked.spec.clone(),
         plot: plot.map(|plot| plot.state.clone()),
-        counts: plot.map(|plot| plot.ground.counts(key)).unwrap_or_default(),
+        verdict: tracked.verdict.clone(),
+        counts: counted.map(|plot| plot.ground.counts(key)).unwrap_or_default(),
         next_expiry,
         due: due_in_dry_run.map_or(0, |plot| plot.ground.due_count(key, now, DRY_RUN_COUNT_MAX)),
         denied: deletions.denied(key).map(str::to_owned),

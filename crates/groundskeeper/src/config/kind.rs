@@ -24,6 +24,8 @@ pub enum Kind {
     Address,
     /// The URL of a gRPC server.
     Endpoint,
+    /// `self`, or `directory:PATH`.
+    Certificates,
     /// A level or a list of `target=level`.
     LogLevel,
     /// `true` or `false`.
@@ -57,6 +59,7 @@ impl Kind {
             Self::Namespace => "NAMESPACE",
             Self::Address => "ADDRESS:PORT",
             Self::Endpoint => "URL",
+            Self::Certificates => "SOURCE",
             Self::LogLevel => "LEVEL",
             Self::Switch => "BOOL",
             Self::Choice(_) => "CHOICE",
@@ -75,6 +78,7 @@ impl Kind {
             Self::Name => "a name".to_owned(),
             Self::Address => "`ADDRESS:PORT`".to_owned(),
             Self::Endpoint => "an `http://` URL".to_owned(),
+            Self::Certificates => "`self`, or `directory:PATH`".to_owned(),
             Self::LogLevel => "a level, or a list of `target=level`".to_owned(),
             Self::Switch => "`true` or `false`".to_owned(),
             Self::Choice(choices) => {
@@ -112,6 +116,9 @@ impl Kind {
             Self::Name => same(is_dns_subdomain(text)),
             Self::Address => same(text.parse::<SocketAddr>().is_ok()),
             Self::Endpoint => same(is_endpoint(text)),
+            Self::Certificates => {
+                same(text == "self" || text.strip_prefix("directory:").is_some_and(|path| !path.is_empty()))
+            }
             Self::LogLevel => chassis::check_log_level(text).map(|()| text.into()),
             Self::Switch => text.parse::<bool>().map(Value::from).map_err(|_| wrong()),
             Self::Choice(choices) => same(choices.contains(&text)),
@@ -149,6 +156,7 @@ impl Kind {
                 "is no endpoint: write http://, host and port, without a user, such as http://collector:4317; for TLS, send to a collector beside this program"
                     .to_owned()
             }
+            Self::Certificates => "is no source of certificates: write self, or directory:PATH".to_owned(),
             Self::LogLevel => {
                 "is no log level: write error, warn, info, debug or trace, or a list such as info,chassis=debug"
                     .to_owned()
@@ -203,6 +211,7 @@ mod tests {
             ),
             (Kind::Namespace, &["a-b"], &["A", "a.b", "-a"]),
             (Kind::Name, &["a.b"], &["A", "a..b"]),
+            (Kind::Certificates, &["self", "directory:/a:b"], &["directory:", "directory", "other:x"]),
             (Kind::LogLevel, &["info", "info,chassis=debug"], &["loud"]),
             (Kind::Path, &["/a b"], &["a\nb"]),
         ];

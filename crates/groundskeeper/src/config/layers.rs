@@ -9,7 +9,7 @@ use control::{InvalidTerms, LeaseTerms};
 use serde_json::{Map, Value};
 
 use super::table::{Default, SETTINGS, Setting};
-use super::{Config, Leases};
+use super::{Config, Leases, Webhook};
 use crate::limits::{CONFIG_NODES_MAX, YAML_DEPTH_MAX};
 
 /// Where settings may come from, apart from defaults.
@@ -266,8 +266,18 @@ fn contradictions(config: &Config, values: &Values) -> Vec<Problem> {
         };
         wrong(path, error.to_string());
     }
-    if config.webhook.certificates == super::Certificates::Directory && config.webhook.directory.is_none() {
-        wrong("webhook.directory", "it is needed with webhook.certificates `directory`: write the folder that holds tls.crt and tls.key".to_owned());
+    let Webhook { authority_life, certificate_life, client_ca, client_names, .. } = &config.webhook;
+    if certificate_life.0 > authority_life.0 / 3 {
+        wrong(
+            "webhook.certificateLife",
+            "it is more than a third of webhook.authorityLife: write less".to_owned(),
+        );
+    }
+    if client_names.is_some() && client_ca.is_none() {
+        wrong(
+            "webhook.clientNames",
+            "it means nothing without webhook.clientCa: write both, or neither".to_owned(),
+        );
     }
     problems
 }
@@ -329,12 +339,19 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_told_with_who_said_it() {
-        let both = told(&file("leases: {duration: 10s}\nwebhook: {certificates: directory}"));
+        let both = told(&file("leases: {duration: 10s}\nwebhook: {certificateLife: 8000h, clientNames: a}"));
         assert!(
             both[0].starts_with("leases.renewDeadline (default): a renew deadline of 10s does not end"),
             "{both:#?}"
         );
-        assert!(both[1].starts_with("webhook.directory (default): it is needed with"), "{both:#?}");
+        assert!(
+            both[1].starts_with("webhook.certificateLife (file config.yaml): it is more than a third"),
+            "{both:#?}"
+        );
+        assert!(
+            both[2].starts_with("webhook.clientNames (file config.yaml): it means nothing without"),
+            "{both:#?}"
+        );
         let retry = told(&file("leases: {retryPeriod: 9s}"));
         assert!(
             retry[0].starts_with("leases.retryPeriod (file config.yaml): a retry period of 9s leaves"),

@@ -121,23 +121,47 @@ pub struct Watches {
 pub struct Webhook {
     /// Where they are answered; none is nowhere.
     pub bind_address: Option<SocketAddr>,
-    /// Whose certificates.
-    pub certificates: Certificates,
-    /// The folder with `tls.crt` and `tls.key`.
-    pub directory: Option<PathBuf>,
+    /// Where its certificate comes from.
+    pub certificates: CertificateSource,
+    /// How long our own authority lives.
+    pub authority_life: Span,
+    /// How long our own certificate lives.
+    pub certificate_life: Span,
     /// Who certifies callers; none lets anybody call.
     pub client_ca: Option<PathBuf>,
+    /// The common names that callers may have, separated by commas; none is any.
+    pub client_names: Option<String>,
 }
 
-/// Whose certificates the webhook shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Certificates {
-    /// Our own, kept in a Secret.
-    #[serde(rename = "self")]
+/// Where the webhook's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum CertificateSource {
+    /// Our own authority.
     Own,
-    /// Those of a folder.
-    Directory,
+    /// A folder with `tls.crt` and `tls.key`.
+    Directory(PathBuf),
+}
+
+impl TryFrom<String> for CertificateSource {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "self" => Ok(Self::Own),
+            Some(("directory", path)) => Ok(Self::Directory(path.into())),
+            _ => Err(format!("`{text}` is neither self nor directory:PATH")),
+        }
+    }
+}
+
+impl From<CertificateSource> for String {
+    fn from(source: CertificateSource) -> Self {
+        match source {
+            CertificateSource::Own => "self".to_owned(),
+            CertificateSource::Directory(path) => format!("directory:{}", path.display()),
+        }
+    }
 }
 
 /// What policies may do.

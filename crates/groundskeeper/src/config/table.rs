@@ -3,12 +3,16 @@
 //! Flags, environment variables, the checks of values, `config show` and the reference page are all made from it.
 
 use api::DEFAULT_NAMESPACE;
+use chassis::admission::limits::{LIFE_MAX, LIFE_MIN};
 use chassis::limits::{
     DELETIONS_IN_FLIGHT_DEFAULT, DELETIONS_IN_FLIGHT_MAX, LEDGER_SEGMENT_BYTES_DEFAULT,
     LEDGER_SEGMENTS_DEFAULT, LEDGER_SEGMENTS_MIN,
 };
 
 use super::kind::Kind;
+
+/// Of a certificate.
+const LIFE: Kind = Kind::Span { least: LIFE_MIN.as_secs(), most: LIFE_MAX.as_secs() };
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -130,12 +134,16 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("webhook.bindAddress", "webhook-bind-address", Kind::Address,
         "Where admission reviews are answered. Without it: nowhere"),
-    setting("webhook.certificates", "webhook-certificates", Kind::Choice(&["self", "directory"]),
-        "Whether the webhook's certificates are our own, kept in a Secret, or come from a folder").is("self"),
-    setting("webhook.directory", "webhook-certificates-directory", Kind::Path,
-        "The folder with tls.crt and tls.key, as cert-manager's Secrets are mounted"),
+    setting("webhook.certificates", "webhook-certificates", Kind::Certificates,
+        "Where the webhook's certificate comes from: self is our own authority, kept in the Secret groundskeeper-webhook-tls of our namespace and rotated; directory:PATH holds tls.crt and tls.key, such as a mounted Secret of cert-manager")
+        .is("self"),
+    setting("webhook.authorityLife", "webhook-authority-life", LIFE, "How long our own authority lives").is("8760h"),
+    setting("webhook.certificateLife", "webhook-certificate-life", LIFE,
+        "How long our own certificate lives; it is renewed after two thirds. At most a third of the authority's").is("168h"),
     setting("webhook.clientCa", "webhook-client-ca", Kind::Path,
-        "A file with the certificate authority that callers of the webhook must be certified by. Without it: anybody may call"),
+        "A PEM file with authorities: callers of the webhook must then show a certificate of one of them. Without it: none is demanded"),
+    setting("webhook.clientNames", "webhook-client-name", Kind::Text,
+        "The common names that a caller's certificate may have, separated by commas. Without it: any"),
 
     setting("policies.authorCheck", "author-check", Kind::Choice(&["required", "off"]),
         "Whether a policy acts only if its author may list and delete what it targets").is("required"),

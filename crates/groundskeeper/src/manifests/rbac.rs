@@ -120,7 +120,8 @@ fn labels() -> Value {
     json!({"app.kubernetes.io/name": "groundskeeper"})
 }
 
-/// What the operator does apart from collecting: read policies, write their status, tell of events, ask who reads metrics.
+/// What the operator does apart from collecting: read policies, write their status, tell of events, ask what the authors of
+/// policies may do, and who reads metrics.
 fn own_role() -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",

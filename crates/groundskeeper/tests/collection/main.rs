@@ -8,6 +8,7 @@
 mod support;
 
 mod admission;
+mod authors;
 mod changes;
 mod expiry;
 mod kinds;

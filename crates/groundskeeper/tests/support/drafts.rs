@@ -14,14 +14,15 @@ pub(crate) fn object(api_version: &str, kind: &str, name: &str) -> Draft {
     Draft(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}))
 }
 
-/// A policy on all `ConfigMaps` that deletes after an hour, until it is told otherwise.
+/// A policy on all `ConfigMaps` that deletes after an hour, until it is told otherwise. Its author is the administrator,
+/// as admission would have stamped it.
 pub(crate) fn policy(name: &str) -> Draft {
     let Draft(mut policy) = object("groundskeeper.dev/v1alpha1", "GarbageCollectionPolicy", name);
     policy["spec"] = json!({
         "targetResource": {"apiVersion": "v1", "kind": "ConfigMap"},
         "ttl": {"secondsAfterCreation": 3600},
     });
-    Draft(policy)
+    Draft(policy).written_by("admin", "system:masters\nsystem:authenticated")
 }
 
 impl Draft {
@@ -49,6 +50,12 @@ impl Draft {
     pub(crate) fn annotated(self, annotation: &str) -> Self {
         let (key, value) = annotation.split_once('=').unwrap();
         self.with(&format!("/metadata/annotations/{}", key.replace('/', "~1")), value)
+    }
+
+    /// A policy's author, as admission stamps it.
+    pub(crate) fn written_by(self, name: &str, groups: &str) -> Self {
+        self.with("/metadata/annotations/groundskeeper.dev~1author", name)
+            .with("/metadata/annotations/groundskeeper.dev~1author-groups", groups)
     }
 
     pub(crate) fn held_by(self, finalizer: &str) -> Self {

@@ -16,6 +16,7 @@ pub(crate) mod drafts;
 pub(crate) mod operator;
 pub(crate) mod proxy;
 pub(crate) mod team;
+pub(crate) mod webhook;
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -18,6 +18,7 @@ pub(crate) struct Operator {
     process: ManagedProcess,
     metrics: SocketAddr,
     health: SocketAddr,
+    webhook: Option<SocketAddr>,
     pub(crate) name: String,
 }
 
@@ -102,7 +103,8 @@ impl Launch {
             address(&log, "metrics").zip(address(&log, "health")).ok_or_else(|| format!("{log:?}"))
         })
         .await;
-        Operator { process, metrics, health, name: self.name }
+        let webhook = address(&lines(&process), "webhook");
+        Operator { process, metrics, health, webhook, name: self.name }
     }
 }
 
@@ -117,6 +119,11 @@ impl Operator {
     /// Starts an operator with nothing special, and waits until it listens.
     pub(crate) async fn launch(cluster: &ControlPlane, kubeconfig: &Path) -> Self {
         Launch::new(kubeconfig).start(cluster).await
+    }
+
+    /// Where it answers admission reviews.
+    pub(crate) fn webhook(&self) -> SocketAddr {
+        self.webhook.expect("it was given --webhook-bind-address")
     }
 
     /// Waits until it is ready.

@@ -12,6 +12,7 @@
 )]
 #![allow(clippy::indexing_slicing, reason = "indexing JSON gives null where there is nothing")]
 
+mod admission;
 mod load;
 mod operator;
 mod watcher;
@@ -55,6 +56,8 @@ enum Run {
     Start,
     /// Bytes per tracked object.
     Memory,
+    /// Time that an admission review takes among many.
+    Admission,
 }
 
 /// Seconds that objects of the lateness runs live.
@@ -106,6 +109,9 @@ async fn measure(args: &Args) -> Result<()> {
     }
     if wanted(Run::Memory) {
         bench.memory(args.tracked).await?;
+    }
+    if wanted(Run::Admission) {
+        bench.admission().await?;
     }
     drop(bench.cluster.stop().await);
     Ok(())
@@ -243,6 +249,18 @@ impl Bench {
             &format!("{each} bytes each ({} empty, {} full)", mib(empty), mib(full)),
             "≤ 1 KB each",
         );
+        Ok(())
+    }
+
+    /// Policies that are judged in this process, 500 at a time.
+    async fn admission(&self) -> Result<()> {
+        let namespace = self.cluster.namespace("admission").await?;
+        let client = self.cluster.admin().client()?;
+        let seconds = admission::judge(client, &namespace, (500, 100)).await?;
+        let measured = Lateness::new(seconds);
+        let ms = |share: f64| format!("{:.1}", measured.percentile(share) * 1_000.0);
+        let text = format!("p50 {} ms, p99 {} ms, most {} ms", ms(0.5), ms(0.99), ms(1.0));
+        row("admission in process, 500 reviews at one time", &text, "p99 < 10 ms");
         Ok(())
     }
 }

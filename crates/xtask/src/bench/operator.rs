@@ -99,6 +99,8 @@ impl Operator {
         let name = format!("groundskeeper-{}", cluster.directory().join("logs").read_dir()?.count());
         let mut command = Command::new(binary);
         command.arg("run").arg("--kubeconfig").arg(identity.kubeconfig());
+        // Nothing stamps the authors of policies here, and the check of an author is not what is measured.
+        command.arg("--author-check=off");
         command.args(["--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"]);
         command.arg("--ledger-dir").arg(cluster.directory().join("ledger")).env("POD_NAME", &name);
         Ok(Self { process: cluster.spawn(command, &name)?, addresses: Mutex::default() })

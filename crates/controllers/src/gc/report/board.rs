@@ -11,6 +11,7 @@ use gc::{Counts, Policy};
 use jiff::Timestamp;
 use units::{NamespacedName, Uid};
 
+use super::super::author::AuthorVerdict;
 use super::super::limits::EVENT_NAMES_MAX;
 use super::super::observe::{PlotState, Unusable};
 
@@ -31,6 +32,8 @@ pub(in super::super) struct Seen {
     pub(super) generation: Option<i64>,
     pub(super) spec: Result<Arc<Policy>, Unusable>,
     pub(super) plot: Option<PlotState>,
+    /// What was found of the author.
+    pub(super) verdict: AuthorVerdict,
     pub(super) counts: Counts,
     pub(super) next_expiry: Option<Timestamp>,
     /// How many are due and wait, up to a bound; counted in a dry run only.

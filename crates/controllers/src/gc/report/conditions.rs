@@ -6,6 +6,7 @@ use gc::Mode;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::super::author::AuthorVerdict;
 use super::super::limits::DRY_RUN_COUNT_MAX;
 use super::super::observe::{PlotState, Unusable};
 use super::board::Seen;
@@ -29,12 +30,21 @@ impl Situation {
             Ok(policy) => policy,
             Err(unusable) => return Self::Stuck(reason_of(unusable), unusable.to_string()),
         };
+        if !matches!(seen.plot, Some(PlotState::Parked(_)))
+            && let Some(situation) = author_situation(&seen.verdict)
+        {
+            return situation;
+        }
         match &seen.plot {
             None | Some(PlotState::Listing) => Self::Underway(
                 GcReason::Listing,
                 format!("reading the {} objects of {}", policy.target, policy.key.namespace),
             ),
             Some(PlotState::Parked(parked)) => parked_situation(parked),
+            Some(PlotState::Live(_)) if seen.verdict == AuthorVerdict::Unchecked => Self::Underway(
+                GcReason::Listing,
+                format!("checking what the author of the policy may do with {}", policy.target),
+            ),
             Some(PlotState::Live(resource)) => {
                 match seen.denied.as_ref().filter(|_| policy.mode == Mode::Enforce) {
                     Some(message) => Self::Stuck(
@@ -58,6 +68,20 @@ impl Situation {
         match self {
             Self::Works(_, message) | Self::Underway(_, message) | Self::Stuck(_, message) => message,
         }
+    }
+}
+
+/// What stands in a policy's way because of its author.
+fn author_situation(verdict: &AuthorVerdict) -> Option<Situation> {
+    match verdict {
+        AuthorVerdict::Unchecked | AuthorVerdict::Allowed => None,
+        AuthorVerdict::Unknown(unknown) => {
+            Some(Situation::Stuck(GcReason::AuthorUnknown, unknown.to_string()))
+        }
+        AuthorVerdict::Forbidden(missing) => {
+            Some(Situation::Stuck(GcReason::AuthorForbidden, missing.to_string()))
+        }
+        AuthorVerdict::Unavailable(why) => Some(Situation::Underway(GcReason::Unavailable, why.clone())),
     }
 }
 
