@@ -59,6 +59,20 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
+    /// All of them, for the reference page.
+    pub const ALL: [Self; 3] = [Self::Ready, Self::Reconciling, Self::Stalled];
+
+    /// While what it is true, for the reference page.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Ready => "The object does what its spec says.",
+            Self::Reconciling => "Work is under way that will change `Ready`.",
+            Self::Stalled => {
+                "Nothing will change until somebody changes the object, the cluster or our rights. The message says what."
+            }
+        }
+    }
+
     /// The name as it stands in `type`.
     pub const fn name(self) -> &'static str {
         match self {

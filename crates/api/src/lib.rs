@@ -9,6 +9,7 @@
 
 mod author;
 pub mod conditions;
+mod events;
 #[allow(unreachable_pub, reason = "the derives repeat our types inside of functions")]
 #[allow(clippy::duplicated_attributes, reason = "each printer column has attributes of its own")]
 pub mod garbage_collection_policy;
@@ -18,6 +19,7 @@ mod schema;
 
 pub use author::{AUTHOR_ANNOTATION, AUTHOR_GROUPS_ANNOTATION, Author, AuthorUnknown};
 pub use conditions::{Condition, ConditionStatus, ConditionType, GcReason};
+pub use events::EventReason;
 pub use garbage_collection_policy::{
     GarbageCollectionPolicy, GarbageCollectionPolicySpec, GarbageCollectionPolicyStatus,
 };

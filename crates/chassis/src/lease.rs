@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use api::EventReason;
 use control::{Answer, Attempt, Clock, Election, LeaseTerms, Move, Mutant, Steady};
 use kube::Client;
 use tokio::sync::watch;
@@ -312,7 +313,7 @@ impl Contender {
         self.publish.send_replace(Some(Arc::new(reign)));
         let (lease, identity) = (&self.options.name, &self.options.identity);
         tracing::info!(lease, identity, epoch = number, "leading");
-        self.tell("LeaderElection", format!("{identity} became leader, epoch {number}"));
+        self.tell(EventReason::LeaderElection, format!("{identity} became leader, epoch {number}"));
         self.metrics.set(MetricName::LeaderStatus, &[("name", lease)], 1);
         self.metrics.count(MetricName::LeaderTransitions, &[]);
     }
@@ -325,7 +326,7 @@ impl Contender {
         let (lease, identity) = (&self.options.name, &self.options.identity);
         tracing::warn!(lease, identity, epoch = reign.number, why, "no longer leading");
         self.metrics.set(MetricName::LeaderStatus, &[("name", lease)], 0);
-        self.tell("LeaderElection", format!("{identity} stopped leading: {why}"));
+        self.tell(EventReason::LeaderElection, format!("{identity} stopped leading: {why}"));
         if tokio::time::timeout(EPOCH_RETURN_TIMEOUT, reign.holders.wait()).await.is_err() {
             // They are fenced: each asks before it acts. But a new epoch of ours must not run beside them.
             tracing::error!(
@@ -365,7 +366,7 @@ impl Contender {
         }
     }
 
-    fn tell(&self, reason: &'static str, note: String) {
+    fn tell(&self, reason: EventReason, note: String) {
         self.recorder.record(Event {
             regarding: Regarding {
                 api_version: "coordination.k8s.io/v1".to_owned(),
@@ -374,9 +375,10 @@ impl Contender {
                 name: self.options.name.clone(),
                 uid: String::new(),
             },
+            related: None,
             type_: EventType::Normal,
-            reason,
-            action: "Lead",
+            reason: reason.name(),
+            action: reason.action(),
             note,
             at: self.clock.now(),
         });

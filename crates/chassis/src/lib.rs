@@ -25,6 +25,7 @@ pub mod limits;
 mod metrics;
 mod paths;
 pub mod reconcile;
+mod secret;
 mod settlement;
 mod status;
 mod supervisor;
@@ -39,10 +40,12 @@ pub use events::{Event, EventType, Recorder, Regarding, recorder};
 pub use feed::{
     Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, Parked, Representation, View, list,
 };
-pub use health::Health;
-pub use http::{Endpoint, serve};
+pub use health::{Check, Health, Ticker};
+pub use http::{Endpoint, Pages, Scrapers, serve};
 pub use metrics::{MetricName, Metrics};
+pub use secret::Redacted;
 pub use settlement::settle;
 pub use status::write_status;
 pub use supervisor::{Exit, Stage, Supervisor};
-pub use telemetry::{LogFormat, init_logs};
+pub use telemetry::{LogFormat, LogLevel, Telemetry, check_log_level, start_telemetry};
+pub use trace::{Trace, TraceTarget, Traces};

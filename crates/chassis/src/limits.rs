@@ -47,6 +47,32 @@ pub const EVENT_QUEUE_MAX: usize = 512;
 /// Characters of an event's note: the API server's limit is 1,024 bytes.
 pub const EVENT_NOTE_BYTES_MAX: usize = 1_000;
 
+/// Events about one object in a row, and how long it takes until it gets one more; both as in client-go.
+pub const EVENT_BURST: u32 = 25;
+/// See [`EVENT_BURST`].
+pub const EVENT_REFILL: Duration = Duration::from_mins(5);
+
+/// How long after the last one an equal event is one more of the same series, and how long notes are remembered that
+/// similar events differ in; as in client-go.
+pub const EVENT_SIMILAR_SPAN: Duration = Duration::from_mins(10);
+
+/// Notes in which events may differ within that time before they are combined; as in client-go.
+pub const EVENT_NOTES_MAX: usize = 10;
+
+/// Series that are remembered of one object: a burst, and what is refilled while one of them is remembered.
+pub const EVENT_SERIES_MAX: usize = 32;
+
+/// Objects whose events are remembered; as in client-go. A policy writes at most one in ten seconds.
+pub const EVENT_OBJECTS_MAX: usize = 4_096;
+
+/// How long one attempt to send an event may take, and the pauses between attempts.
+pub const EVENT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+/// See [`EVENT_ATTEMPT_TIMEOUT`].
+pub const EVENT_RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
+
+/// How long the last events may take at the end of the program: less than [`SHUTDOWN_RECORD_TIMEOUT`].
+pub const EVENT_FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long a shutdown waits for work under way, then for what tells and records, for the lease, for the listeners: in
 /// sum below Kubernetes' default grace period of 30 s.
 pub const SHUTDOWN_WORK_TIMEOUT: Duration = Duration::from_secs(18);
@@ -91,6 +117,52 @@ pub const SETTLEMENT_RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// How long a controller's loop sleeps at most: after a jump of the wall clock nothing is later than this.
 pub const WORK_SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Connections to one endpoint at a time: a scraper, a probe and a person, several times over.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+
+/// How long the head of a request may take, also the next one on an open connection. Scrapers come every 15 to 60 s;
+/// those that come later connect anew.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a request's head: a service account's token has about 1 KiB, hyper's least is 8 KiB.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers of a request; a browser sends about 20.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// How long an answer may take: two reviews, and a bit.
+pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// How long a connection is kept, so that a client which does not read cannot hold its place for ever.
+pub const HTTP_CONNECTION_LIFE: Duration = Duration::from_mins(5);
+
+/// How long an answer that has begun may take after the end was asked for.
+pub const HTTP_END_GRACE: Duration = Duration::from_secs(1);
+
+/// The pause after a connection could not be accepted: out of file descriptors, mostly.
+pub const HTTP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the API server may take for one review of who reads the metrics.
+pub const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the answer of a review is kept: a right that was taken away works no longer than this.
+pub const REVIEW_KEPT: Duration = Duration::from_secs(10);
+
+/// Answers of reviews that are kept, and reviews under way at a time: few read metrics, and a flood of bad tokens must
+/// not become a flood of reviews.
+pub const REVIEWS_KEPT_MAX: usize = 256;
+/// See [`REVIEWS_KEPT_MAX`].
+pub const REVIEWS_IN_FLIGHT_MAX: usize = 4;
+
+/// How long a log level holds that was set at run time, unless told otherwise, and at most: whoever forgets it does not
+/// fill a disk.
+pub const LOG_LEVEL_OVERRIDE_DEFAULT: Duration = Duration::from_mins(10);
+/// See [`LOG_LEVEL_OVERRIDE_DEFAULT`].
+pub const LOG_LEVEL_OVERRIDE_MAX: Duration = Duration::from_hours(1);
+
+/// Characters of a log level: a list of a few dozen targets.
+pub const LOG_LEVEL_CHARS_MAX: usize = 1_024;
 
 /// How long the main loop may go without a tick before liveness falls.
 pub const LIVENESS_SILENCE_MAX: Duration = Duration::from_mins(1);
@@ -148,6 +220,23 @@ pub const LEDGER_ANCHOR_INTERVAL: Duration = Duration::from_mins(1);
 /// Anchors that the cluster's object holds: of 250 bytes each they stay far below the 1 MiB of a ConfigMap. The oldest
 /// make room.
 pub const LEDGER_ANCHORS_MAX: usize = 200;
+
+/// Characters of one value in a log line; what is longer is cut. An API server's message, several times over.
+pub const LOG_VALUE_CHARS_MAX: usize = 4_096;
+
+/// Spans that wait to be sent, and spans in one request: OpenTelemetry's own defaults. What does not fit is lost.
+pub const TRACE_QUEUE_SPANS: usize = 2_048;
+/// See [`TRACE_QUEUE_SPANS`].
+pub const TRACE_BATCH_SPANS: usize = 512;
+
+/// How long spans wait for others to go with them.
+pub const TRACE_EXPORT_DELAY: Duration = Duration::from_secs(2);
+
+/// How long one request may take: the next batch waits for it, beside the program.
+pub const TRACE_EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the last spans may take at the end of the program; with the shutdown itself below 30 s.
+pub const TRACE_FLUSH_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// How long a question about somebody's rights may take: webhook authorizers are given 3 s by default.
 pub const ACCESS_TIMEOUT: Duration = Duration::from_secs(5);

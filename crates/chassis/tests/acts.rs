@@ -41,7 +41,13 @@ impl Actor {
         let client = cluster().await.admin().client().unwrap();
         let (metrics, clock, tasks) = (Metrics::default(), Arc::new(SystemClock), TaskTracker::new());
         let stop = CancellationToken::new();
-        let events = recorder(client.clone(), identity.to_owned(), metrics.clone(), stop.clone());
+        let events = recorder(
+            client.clone(),
+            identity.to_owned(),
+            metrics.clone(),
+            Arc::new(SystemClock),
+            stop.clone(),
+        );
         let (recorder, sending) = events;
         tasks.spawn(sending);
         let terms =

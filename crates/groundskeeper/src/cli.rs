@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, manifests, plan, run, why};
+use crate::{audit, config, manifests, plan, run, why};
 
 /// Keeps a Kubernetes cluster's grounds: deletes objects when their time is up, by policies.
 #[derive(Clone, Debug, Parser)]
@@ -25,6 +25,9 @@ enum Command {
     Crds,
     /// Print the namespace, the service account and its rights as YAML, for `kubectl apply -f -`.
     Rbac(manifests::RbacOptions),
+    /// Ask about the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show what policies would do, without a change to anything.
     #[command(after_long_help = plan::HELP)]
     Plan(plan::Args),
@@ -36,12 +39,19 @@ enum Command {
     Why(why::Args),
 }
 
+#[derive(Clone, Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print what `run` would have with the same flags, file and environment, and where each value comes from.
+    Show(Box<config::ShowArgs>),
+}
+
 /// Runs what was asked for.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => return run::run(*args).await,
         Command::Crds => crate::output::print(&manifests::crds_yaml()?),
         Command::Rbac(options) => crate::output::print(&manifests::rbac_yaml(&options)?),
+        Command::Config(ConfigCommand::Show(args)) => return config::show(&args),
         Command::Plan(args) => return plan::run(args).await,
         Command::Audit(command) => return audit::run(command).await,
         Command::Why(args) => return why::run(args).await,

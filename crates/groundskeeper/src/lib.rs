@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod cli;
+pub mod config;
 pub mod limits;
 pub mod manifests;
 mod names;

@@ -35,3 +35,15 @@ pub const COLLECTED_RESOURCES_MAX: usize = 2_000;
 
 /// Bytes of a file with anchors: a `ConfigMap` holds 1 MiB at most, and quotes within quotes may double it.
 pub const ANCHORS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes of a configuration file: every setting with a page of comment each.
+pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
+
+/// YAML nodes of a configuration file: twenty times what all settings take.
+pub const CONFIG_NODES_MAX: usize = 2_000;
+
+/// Bytes of one setting's value: a path has at most 4,096 on Linux.
+pub const SETTING_CHARS_MAX: usize = 4_096;
+
+/// How often the configuration file is looked at. A ConfigMap takes about a minute to reach a pod; this adds nothing
+/// that anybody would notice.
+pub const CONFIG_POLL: std::time::Duration = std::time::Duration::from_secs(3);

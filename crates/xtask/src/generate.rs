@@ -31,6 +31,9 @@ pub(crate) const ALL: &[Generated] = &[
         content: reference::garbage_collection_policy,
     },
     Generated { path: "docs/reference/metrics.md", content: || Ok(reference::metrics()) },
+    Generated { path: "docs/reference/events.md", content: || Ok(reference::events()) },
+    Generated { path: "docs/reference/conditions.md", content: || Ok(reference::conditions()) },
+    Generated { path: "docs/reference/configuration.md", content: || Ok(reference::configuration()) },
 ];
 
 pub(crate) fn run(repo: &Repo) -> Result<ExitCode> {

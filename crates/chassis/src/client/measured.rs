@@ -145,11 +145,10 @@ fn has_watch(query: Option<&str>) -> bool {
 /// Whether a path is that of a collection: `/api/v1/pods`, `/apis/g/v1/namespaces/n/things`.
 fn is_collection(path: &str) -> bool {
     let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();
-    let below = match segments.as_slice() {
-        ["api", _, below @ ..] | ["apis", _, _, below @ ..] => below,
-        _ => return false,
-    };
-    matches!(below, [_] | ["namespaces", _, _])
+    match segments.as_slice() {
+        ["api", _, below @ ..] | ["apis", _, _, below @ ..] => matches!(below, [_] | ["namespaces", _, _]),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

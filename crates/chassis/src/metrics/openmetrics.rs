@@ -75,7 +75,7 @@ impl Exposition {
     }
 
     fn finish_family(&mut self) -> Result<(), String> {
-        self.family.take().map_or(Ok(()), |family| family.finish())
+        self.family.take().map_or(Ok(()), Family::finish)
     }
 }
 

@@ -1,9 +1,7 @@
 //! The loop around a controller: takes keys from the queue, keeps so many under way, and takes in how they ended.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use control::{Backoff, Clock, Steady};
@@ -17,13 +15,14 @@ use super::guard::{self, Ended};
 use super::queue::{self, Queue, Taken};
 use super::{Cause, Controller, Did, Key};
 use crate::error::Class;
-use crate::health::Health;
+use crate::health::{Health, Ticker};
 use crate::lease::{Epoch, Leadership};
 use crate::limits::{
-    CONFLICT_RETRY, QUARANTINE_FIRST, QUARANTINE_MAX, RECONCILE_RETRY_FIRST, RECONCILE_RETRY_MAX,
-    SHUTDOWN_WORK_TIMEOUT, WORK_SLEEP_MAX,
+    CONFLICT_RETRY, LIVENESS_SILENCE_MAX, QUARANTINE_FIRST, QUARANTINE_MAX, RECONCILE_RETRY_FIRST,
+    RECONCILE_RETRY_MAX, SHUTDOWN_WORK_TIMEOUT, WORK_SLEEP_MAX,
 };
 use crate::metrics::{MetricName, Metrics};
+use crate::trace::Trace;
 
 /// How fast a controller works.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +118,7 @@ pub async fn run<C: Controller>(
         work,
         pace,
         leadership,
-        health,
+        pulse: health.register(C::NAME, LIVENESS_SILENCE_MAX),
         stop,
         next_scan,
         next_measure: now,
@@ -136,7 +135,7 @@ struct Loop<C: Controller> {
     work: Work<C::Key>,
     pace: Pace,
     leadership: Leadership,
-    health: Health,
+    pulse: Ticker,
     stop: CancellationToken,
     next_scan: Steady,
     next_measure: Steady,
@@ -171,7 +170,7 @@ impl<C: Controller> Loop<C> {
         let most = i64::from(self.pace.concurrency.max(1));
         self.metrics().set(MetricName::MaxConcurrentReconciles, &self.controller_label(), most);
         loop {
-            self.health.tick();
+            self.pulse.tick();
             self.start_all();
             match self.wait().await {
                 Wake::Stop => break,
@@ -236,18 +235,12 @@ impl<C: Controller> Loop<C> {
         self.since.insert(key.clone(), started);
         let (controller, clock) = (Arc::clone(&self.controller), Arc::clone(&self.work.0.clock));
         let (deadline, now) = (self.pace.deadline, clock.now());
-        let span = tracing::info_span!(
-            "reconcile",
-            controller = C::NAME,
-            key = %key,
-            cause = cause.name(),
-            correlation_id = %correlation_id(),
-        );
+        let trace = Trace::begin(cause.name()).about(C::NAME, &key);
         let task = async move {
             let ended = guard::reconcile(&*controller, &key, &epoch, now, deadline).await;
             Finished { key, cause, ended, took: clock.steady().since(started) }
         };
-        self.under_way.spawn(task.instrument(span));
+        self.under_way.spawn(task.instrument(trace.step("reconcile")));
     }
 
     /// The cache has not shown our own last write: whatever it says may be older than what we did.
@@ -412,12 +405,4 @@ impl<C: Controller> Loop<C> {
     fn controller_label(&self) -> [(&'static str, &'static str); 1] {
         [("controller", C::NAME)]
     }
-}
-
-/// Tells the lines of one reconciliation from those of every other, over all replicas for as long as logs are kept.
-fn correlation_id() -> String {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    static PROCESS: OnceLock<u64> = OnceLock::new();
-    let process = PROCESS.get_or_init(|| std::hash::RandomState::new().hash_one(std::process::id()));
-    format!("{:08x}-{:x}", process >> 32, NUMBER.fetch_add(1, Ordering::Relaxed))
 }

@@ -12,12 +12,13 @@ use chassis::actuator::{
 };
 use chassis::lease::Epoch;
 use chassis::ledger::{Evidence, Rule};
-use chassis::{ApiError, FeedId, MetricName, Metrics};
+use chassis::{ApiError, FeedId, MetricName, Metrics, Trace};
 use control::{Backoff, Timers};
 use gc::{Due, Mode, Policy, Settled};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::Duration;
+use tracing::Instrument as _;
 use units::NamespacedName;
 
 use super::author::AuthorVerdict;
@@ -56,6 +57,7 @@ pub(super) struct Done {
     plot: FeedId,
     outcome: Outcome,
     answered_at: Took,
+    trace: Trace,
 }
 
 impl Done {
@@ -231,13 +233,16 @@ impl Deletions {
             uid: due.uid.clone(),
             resource_version: Some(due.resource_version.clone()),
         };
-        match self.actuator.prove(target, slot, epoch.clone(), grounds(&policy, rule, &due)) {
+        let trace = Trace::begin("object due").about("gc", key);
+        let prove = || self.actuator.prove(target, slot, epoch.clone(), grounds(&policy, rule, &due));
+        match trace.step("decide").in_scope(prove) {
             Ok(warrant) => {
                 let call = carry_out(self.actuator.clone(), warrant, Act::Delete(manner(&policy)));
+                let call = call.instrument(trace.step("apply"));
                 let (policy, plot) = (key.clone(), plot_id);
                 self.in_flight.spawn(async move {
                     let (outcome, took) = call.await;
-                    Done { policy, due, plot, outcome, answered_at: Took(took) }
+                    Done { policy, due, plot, outcome, answered_at: Took(took), trace }
                 });
             }
             Err(objection) if objection.refused == Refused::NotLeading => {
@@ -251,7 +256,7 @@ impl Deletions {
                 let (policy, plot) = (key.clone(), plot_id);
                 self.in_flight.spawn(async move {
                     let outcome = actuator.record(objection, act).await;
-                    Done { policy, due, plot, outcome, answered_at: Took(Duration::ZERO) }
+                    Done { policy, due, plot, outcome, answered_at: Took(Duration::ZERO), trace }
                 });
             }
         }
@@ -280,7 +285,8 @@ impl Deletions {
 
     /// Takes in how a deletion went; returns whether the object was deleted, by us.
     pub(super) fn settle(&mut self, observed: &mut Observed, done: &Done, now: Timestamp) -> bool {
-        let Done { policy, due, plot, outcome, answered_at: Took(took) } = done;
+        let Done { policy, due, plot, outcome, answered_at: Took(took), trace } = done;
+        let _trace = trace.span().enter();
         let settled = self.judge(policy, outcome, now);
         if let Some(ground) = observed.ground_mut(*plot) {
             ground.settle(due, settled, now);

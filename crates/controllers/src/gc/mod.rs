@@ -21,8 +21,9 @@ use std::time::Duration;
 use api::{GarbageCollectionPolicy, Rails};
 use chassis::actuator::Actuator;
 use chassis::lease::Leadership;
+use chassis::limits::LIVENESS_SILENCE_MAX;
 use chassis::reconcile::{self, AtStop, Controller as _, Pace, Work};
-use chassis::{AccessReviews, Feed, FeedEvent, FeedId, Feeds, Health, Recorder};
+use chassis::{AccessReviews, Check, Feed, FeedEvent, FeedId, Feeds, Health, Recorder, Ticker};
 use control::Clock;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -72,7 +73,8 @@ struct GarbageCollector {
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
     leadership: Leadership,
-    health: Health,
+    pulse: Ticker,
+    policies_check: Check,
     policy_feed: Feed,
     policy_events: mpsc::Receiver<(FeedId, FeedEvent<GarbageCollectionPolicy>)>,
     ground_events: mpsc::Receiver<(FeedId, FeedEvent<views::Object>)>,
@@ -128,7 +130,8 @@ impl GarbageCollector {
             clock,
             stop: feeds.supervisor.stopping().clone(),
             leadership,
-            health,
+            pulse: health.register("garbage collection", LIVENESS_SILENCE_MAX),
+            policies_check: health.check("policies"),
             policy_feed,
             policy_events,
             ground_events,
@@ -142,7 +145,7 @@ impl GarbageCollector {
     async fn run(mut self) {
         let mut batch = Vec::with_capacity(FEED_BATCH_EVENTS);
         loop {
-            self.health.tick();
+            self.pulse.tick();
             let now = self.clock.now();
             self.authors.launch(&self.observed, now);
             if let (true, Some(epoch)) = (self.check_readiness(), self.leadership.epoch()) {
@@ -200,9 +203,9 @@ impl GarbageCollector {
         }
         let live = heard && self.observed.has_all_policies();
         if live {
-            self.health.ready();
+            self.policies_check.pass();
         } else {
-            self.health.not_ready(self.observed.why_no_policies());
+            self.policies_check.fail(self.observed.why_no_policies());
         }
         live
     }

@@ -121,7 +121,7 @@ fn labels() -> Value {
 }
 
 /// What the operator does apart from collecting: read policies, write their status, tell of events, ask what the authors of
-/// policies may do.
+/// policies may do, and who reads metrics.
 fn own_role() -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -130,7 +130,8 @@ fn own_role() -> Value {
         "rules": [
             {"apiGroups": [GROUP], "resources": ["garbagecollectionpolicies"], "verbs": ["list", "watch"]},
             {"apiGroups": [GROUP], "resources": ["garbagecollectionpolicies/status"], "verbs": ["patch"]},
-            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+            {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
             {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
         ],
     })

@@ -28,6 +28,7 @@ pub(crate) struct Launch {
     kubeconfig: PathBuf,
     /// What it calls itself: in the ledger, in events, in the lease.
     pub(crate) name: String,
+    log_level: Option<&'static str>,
     flags: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -37,7 +38,13 @@ impl Launch {
     pub(crate) fn new(kubeconfig: &Path) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("operator-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        Self { kubeconfig: kubeconfig.to_owned(), name, flags: Vec::new(), environment: Vec::new() }
+        Self {
+            kubeconfig: kubeconfig.to_owned(),
+            name,
+            log_level: Some("info,chassis=debug,controllers=debug"),
+            flags: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// Under another name: a second start of the same name goes on with its ledger.
@@ -57,6 +64,12 @@ impl Launch {
         self.flag("--lease-duration=4s").flag("--lease-renew-deadline=3s").flag("--lease-retry-period=1s")
     }
 
+    /// With the log level that its configuration says.
+    pub(crate) fn log_level_untold(mut self) -> Self {
+        self.log_level = None;
+        self
+    }
+
     /// Without one of its safeties.
     pub(crate) fn mutant(self, mutant: control::Mutant) -> Self {
         self.env(control::MUTANT_VARIABLE, mutant.name())
@@ -74,7 +87,7 @@ impl Launch {
         let mut command = Command::new(env!("CARGO_BIN_EXE_groundskeeper"));
         command
             .args(["run", "--own-namespace", "groundskeeper-system"])
-            .args(["--log-level", "info,chassis=debug,controllers=debug"])
+            .args(self.log_level.map(|level| format!("--log-level={level}")))
             .args(["--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"])
             .arg("--ledger-dir")
             .arg(cluster.directory().join("ledger"))
@@ -120,6 +133,14 @@ impl Operator {
             holds(code == 200, text)
         })
         .await;
+    }
+
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    pub(crate) fn health_address(&self) -> SocketAddr {
+        self.health
     }
 
     pub(crate) async fn readiness(&self) -> (u16, String) {
@@ -191,10 +212,14 @@ fn address(log: &[Value], purpose: &str) -> Option<SocketAddr> {
     log.iter().find(listening).map(|line| line["address"].as_str().unwrap().parse().unwrap())
 }
 
-/// One request over plain HTTP: status and body.
 async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    ask(address, &format!("GET {path}"), "").await
+}
+
+/// One request over plain HTTP, with further headers, each with its line end: status and body.
+pub(crate) async fn ask(address: SocketAddr, request: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!("{request} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

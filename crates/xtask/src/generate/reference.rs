@@ -1,10 +1,11 @@
-//! The reference pages: kinds from their schemas, reasons and metrics from their tables.
+//! The reference pages: kinds from their schemas; reasons, events, metrics and settings from their tables.
 
 #![allow(clippy::indexing_slicing, reason = "indexing JSON gives null where there is nothing")]
 
 use anyhow::{Context as _, Result};
-use api::GcReason;
+use api::{ConditionType, EventReason, GcReason};
 use chassis::MetricName;
+use groundskeeper::config::{Reload, SETTINGS};
 use serde_json::Value;
 
 const HEADER: &str = "<!-- Made by `cargo xtask generate`; do not edit. -->\n";
@@ -87,6 +88,67 @@ pub(super) fn metrics() -> String {
             metric.type_name(),
             labels.join(", "),
             metric.help()
+        );
+    }
+    page
+}
+
+/// The page of events.
+pub(super) fn events() -> String {
+    let mut page = format!("{HEADER}\n# Events\n\n");
+    page += "Events of `events.k8s.io/v1`, with `groundskeeper.dev/groundskeeper` as `reportingController`. Equal events ";
+    page += "within ten minutes are one with a `series`; similar ones that differ in more than ten notes are combined. ";
+    page += "About one object there are at most 25 in a row, and then one in five minutes.\n\n";
+    page += "| about | reason | action | type | when |\n|---|---|---|---|---|\n";
+    for reason in EventReason::ALL {
+        page += &format!(
+            "| {} | `{}` | `{}` | {} | {} |\n",
+            reason.regarding(),
+            reason.name(),
+            reason.action(),
+            reason.type_name(),
+            reason.meaning()
+        );
+    }
+    page += "| GarbageCollectionPolicy | a [reason of `Ready`](conditions.md) but `Listing` | `Observe` | Normal, or Warning ";
+    page += "where the policy is stalled | `Ready` has taken this reason; the note is its message |\n";
+    page
+}
+
+/// The page of conditions.
+pub(super) fn conditions() -> String {
+    let mut page = format!("{HEADER}\n# Conditions\n\n");
+    page += "Every kind of ours has these, each with `observedGeneration`; `kubectl wait` and kstatus read them.\n\n";
+    page += "| condition | true while |\n|---|---|\n";
+    for type_ in ConditionType::ALL {
+        page += &format!("| `{}` | {} |\n", type_.name(), type_.meaning());
+    }
+    page += "\n## Reasons of a GarbageCollectionPolicy\n\n`Ready` carries one of these; of the other two, the one that is ";
+    page += "true carries the same.\n\n| reason | meaning |\n|---|---|\n";
+    for reason in GcReason::ALL {
+        page += &format!("| `{}` | {} |\n", reason.name(), reason.meaning());
+    }
+    page
+}
+
+/// The page of settings.
+pub(super) fn configuration() -> String {
+    let mut page = format!("{HEADER}\n# Configuration\n\n");
+    page += "Later layers win: default, file (`--config FILE` or `GROUNDSKEEPER_CONFIG`), environment, flag. How that ";
+    page += "works is in [configuration](../configuration.md).\n\n";
+    page += "*Live* settings take effect within seconds when the file changes; the others with the next start.\n\n";
+    page += "| in the file | flag | environment | may be | default | live | meaning |\n|---|---|---|---|---|---|---|\n";
+    for setting in SETTINGS {
+        let other = setting.other_variable.map(|name| format!(", `{name}`")).unwrap_or_default();
+        page += &format!(
+            "| `{}` | `--{}` | `{}`{other} | {} | {} | {} | {} |\n",
+            setting.path,
+            setting.flag,
+            setting.variable(),
+            setting.kind.bounds(),
+            setting.default_text().map(|text| format!("`{text}`")).unwrap_or_default(),
+            if setting.reload == Reload::Live { "yes" } else { "" },
+            setting.help
         );
     }
     page

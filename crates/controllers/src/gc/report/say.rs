@@ -1,6 +1,6 @@
 //! What is to be said of a policy: pure.
 
-use api::{ConditionStatus, ConditionType, GarbageCollectionPolicyStatus, GcReason};
+use api::{ConditionStatus, ConditionType, EventReason, GarbageCollectionPolicyStatus, GcReason};
 use chassis::{Event, EventType, Regarding};
 use jiff::Timestamp;
 
@@ -36,7 +36,8 @@ pub(super) fn say(snapshot: &Snapshot, now: Timestamp) -> Said {
     let may_tell = |last: Timestamp| seen.is_last || after(last, DELETION_EVENT_INTERVAL) <= now;
     let tells = tally.untold > 0 && tally.told_at.is_none_or(may_tell);
     if tells {
-        events.push(event(snapshot, EventType::Normal, "Deleted", "Delete", tell(tally, seen), now));
+        let (reason, action) = (EventReason::Deleted.name(), EventReason::Deleted.action());
+        events.push(event(snapshot, EventType::Normal, reason, action, tell(tally, seen), now));
     }
     let tell_at = tally.told_at.filter(|_| tally.untold > 0 && !tells);
     Said {
@@ -80,7 +81,7 @@ fn event(
         name: snapshot.key.name.clone(),
         uid: snapshot.seen.uid.to_string(),
     };
-    Event { regarding, type_, reason, action, note, at }
+    Event { regarding, related: None, type_, reason, action, note, at }
 }
 
 /// `deleted 7 ConfigMap objects whose time was up: a, b, c, d, e and 2 more`.
