@@ -148,3 +148,6 @@ pub const LEDGER_ANCHOR_INTERVAL: Duration = Duration::from_secs(60);
 /// Anchors that the cluster's object holds: of 250 bytes each they stay far below the 1 MiB of a ConfigMap. The oldest
 /// make room.
 pub const LEDGER_ANCHORS_MAX: usize = 200;
+
+/// Slots that work is split into, each with a lease of its own: one controller does not outgrow one process yet.
+pub const LEASE_SLOTS: usize = 1;

@@ -11,6 +11,7 @@ mod apply;
 mod limits;
 mod observe;
 mod report;
+pub mod rights;
 
 use std::sync::Arc;
 use std::time::Duration;
