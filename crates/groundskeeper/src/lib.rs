@@ -6,12 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod cli;
+mod cluster;
+pub mod install;
 pub mod limits;
 pub mod manifests;
 mod names;
 mod output;
 pub mod plan;
 pub mod run;
+pub mod uninstall;
 
 pub use output::complain;
