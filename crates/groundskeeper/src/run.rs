@@ -4,18 +4,21 @@ use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use api::Rails;
 use chassis::actuator::Actuator;
+use chassis::admission::CertificateState;
 use chassis::lease::{Leadership, LeaseOptions, contender};
-use chassis::ledger::{Ledger, LedgerLimits, LedgerOptions, Requirement};
+use chassis::ledger::{Anchorer, Ledger, LedgerLimits, LedgerOptions, Requirement};
 use chassis::{
-    ClientOptions, Endpoint, Feeds, Health, LogFormat, MetricName, Metrics, Pages, Recorder, Scrapers, Stage,
-    Supervisor, Telemetry, TraceTarget, connect_measured, recorder, serve, settle, start_telemetry,
+    Check, ClientOptions, Endpoint, Feeds, Health, LogFormat, MetricName, Metrics, Pages, Recorder, Scrapers,
+    Stage, Supervisor, Telemetry, TraceTarget, connect_measured, recorder, serve, settle, start_telemetry,
 };
 use control::{Clock, LeaseTerms, SystemClock};
 use controllers::gc::{self, AuthorCheck, Foundation};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Flags, Format, LedgerMode, Live, MetricsAuth};
 use crate::webhook::{Ground, serve_admission};
@@ -86,7 +89,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         metrics: &metrics,
         supervisor: &supervisor,
     };
-    let _certificate = serve_admission(&config.webhook, &client, ground).await?;
+    if let Some(certificate) = serve_admission(&config.webhook, &client, ground).await? {
+        let check = health.check("webhook-certificate");
+        let stop = supervisor.stopping_in(Stage::Listen).clone();
+        let watching = watch_certificate(certificate, check, Arc::clone(&clock), stop);
+        supervisor.spawn_in(Stage::Listen, "readiness of the webhook", watching);
+    }
     let in_flight_max = config.limits.deletions_in_flight;
     gc::start(Foundation {
         clock,
@@ -130,6 +138,27 @@ fn telemetry(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Telemetry
     start_telemetry(format, &config.log.level, target.as_ref(), clock).map_err(anyhow::Error::msg)
 }
 
+/// Keeps the probe of the webhook's certificate up to date.
+async fn watch_certificate(
+    certificate: CertificateState,
+    check: Check,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    const LOOK_EVERY: Duration = Duration::from_secs(1);
+    while !stop.is_cancelled() {
+        if certificate.is_valid(clock.now()) {
+            check.pass();
+        } else {
+            check.fail("there is no valid certificate for the webhook yet");
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
 /// Opens the ledger, and settles what an earlier process of this name has left open.
 async fn open_ledger(
     config: &Config,
@@ -151,12 +180,15 @@ async fn open_ledger(
     let opened = Ledger::open(options, Arc::new(SystemClock), metrics.clone()).await.context(advice)?;
     let (ledger, stop) = (opened.ledger, supervisor.stopping_in(Stage::Record).clone());
     supervisor.spawn_in(Stage::Record, "ledger", opened.writer);
-    let closing = ledger.clone();
+    let (closing, closed) = (ledger.clone(), CancellationToken::new());
+    let anchorer = Anchorer::new(client.clone(), &*config.namespace, ledger.clone());
+    supervisor.spawn_in(Stage::Record, "anchors of the ledger", anchorer.run(closed.clone()));
     supervisor.spawn_in(Stage::Record, "end of the ledger", async move {
         stop.cancelled().await;
         if let Err(error) = closing.close().await {
             tracing::warn!(%error, "the ledger could not be ended");
         }
+        closed.cancel();
     });
     let (settling, client) = (ledger.clone(), client.clone());
     let stop = supervisor.stopping().clone();
