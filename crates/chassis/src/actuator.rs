@@ -12,6 +12,8 @@
 mod budget;
 mod request;
 
+pub mod dismantle;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -166,3 +166,6 @@ pub const ACCESS_DENIED_LIFE: Duration = Duration::from_secs(2);
 pub const ACCESS_CACHE_MAX: usize = 4_096;
 /// Records about one object that are shown: a hundred attempts with intent and outcome, of each of five incarnations.
 pub const LEDGER_PAST_RECORDS_MAX: usize = 1_000;
+
+/// Slots that work is split into, each with a lease of its own: one controller does not outgrow one process yet.
+pub const LEASE_SLOTS: usize = 1;

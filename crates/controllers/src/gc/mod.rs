@@ -14,6 +14,7 @@ mod authors;
 mod limits;
 mod observe;
 mod report;
+pub mod rights;
 
 use std::sync::Arc;
 use std::time::Duration;

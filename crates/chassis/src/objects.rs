@@ -1,0 +1,284 @@
+//! Objects as they are, read and declared: what installs and looks at ourselves, not what controllers work on.
+//!
+//! A declaration is a server-side apply under one field manager: it may be repeated, and says which fields somebody else
+//! holds instead of taking them. Knows no kind.
+
+use std::fmt;
+
+use http::header::{ACCEPT, CONTENT_TYPE, DATE};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use kube::Client;
+use serde_json::Value;
+use units::ApiVersion;
+
+use crate::client::{bounded, get};
+use crate::discovery::Resource;
+use crate::error::{ApiError, Class, Classify};
+use crate::paths;
+
+/// Our name in `managedFields`.
+pub const FIELD_MANAGER: &str = "groundskeeper";
+
+/// Which object is meant.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectRef<'a> {
+    /// What it is.
+    pub resource: &'a Resource,
+    /// Where it lies; none if the kind has no namespaces.
+    pub namespace: Option<&'a str>,
+    /// Its name.
+    pub name: &'a str,
+}
+
+impl ObjectRef<'_> {
+    pub(crate) fn path(&self) -> String {
+        let collection =
+            paths::collection(&self.resource.kind.api_version, &self.resource.plural, self.namespace);
+        format!("{collection}/{}", paths::segment(self.name))
+    }
+}
+
+/// As `kubectl` writes it: `deployment.apps/groundskeeper`.
+impl fmt::Display for ObjectRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.resource.kind.kind.to_lowercase())?;
+        if !self.resource.kind.group().is_empty() {
+            write!(f, ".{}", self.resource.kind.group())?;
+        }
+        write!(f, "/{}", self.name)
+    }
+}
+
+/// Whether a declaration is only tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is written.
+    Real,
+    /// The server judges it, defaults included, and writes nothing.
+    DryRun,
+}
+
+/// What happens to fields that another manager holds and that we declare otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Nothing is written, and they are named.
+    Refuse,
+    /// They become ours.
+    Take,
+}
+
+/// A field that somebody else holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldField {
+    /// Which, as a path.
+    pub field: String,
+    /// The server's words about who holds it.
+    pub holder: String,
+}
+
+/// Why an object was not declared.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DeclareError {
+    /// Somebody else holds fields that we declare otherwise.
+    #[error("{}", held(.0))]
+    Held(Vec<HeldField>),
+    /// The call failed.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+impl Classify for DeclareError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Held(_) => Class::Conflict,
+            Self::Api(error) => error.class(),
+        }
+    }
+}
+
+fn held(fields: &[HeldField]) -> String {
+    let fields: Vec<_> = fields.iter().map(|held| format!("{} ({})", held.field, held.holder)).collect();
+    fields.join(", ")
+}
+
+/// Reads an object; none if it is not there.
+pub async fn look_at(client: &Client, object: ObjectRef<'_>) -> Result<Option<Value>, ApiError> {
+    match bounded(client.request(get(&object.path(), "application/json")?)).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.code() == Some(404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a few objects: those with a label selector in a namespace, or everywhere; the first `most`.
+///
+/// The flag says whether there are more.
+pub async fn look_for(
+    client: &Client,
+    resource: &Resource,
+    namespace: Option<&str>,
+    labels: &str,
+    most: u32,
+) -> Result<(Vec<Value>, bool), ApiError> {
+    let path = paths::collection(&resource.kind.api_version, &resource.plural, namespace);
+    let labels = paths::segment(labels);
+    let path = format!("{path}?limit={most}&labelSelector={labels}");
+    let mut list: Value = bounded(client.request(get(&path, "application/json")?)).await?;
+    let more = list.pointer("/metadata/continue").and_then(Value::as_str).is_some_and(|at| !at.is_empty());
+    match list.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => Ok((items, more)),
+        _ => Err(ApiError::Garbled(format!("{path} is no list"))),
+    }
+}
+
+/// Declares an object by a server-side apply, and returns it as it then is.
+pub async fn declare(
+    client: &Client,
+    object: ObjectRef<'_>,
+    manifest: &Value,
+    effect: Effect,
+    on_conflict: OnConflict,
+) -> Result<Value, DeclareError> {
+    let mut path = format!("{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict", object.path());
+    if on_conflict == OnConflict::Take {
+        path += "&force=true";
+    }
+    if effect == Effect::DryRun {
+        path += "&dryRun=All";
+    }
+    let request = http::Request::patch(path)
+        .header(CONTENT_TYPE, "application/apply-patch+yaml")
+        .body(manifest.to_string().into_bytes())
+        .map_err(|error| ApiError::Garbled(error.to_string()))?;
+    // The causes of a conflict are lost in our own error, so that it is looked at before.
+    let mut fields = Vec::new();
+    let call = async {
+        let answer = client.request(request).await;
+        if let Err(kube::Error::Api(status)) = &answer {
+            fields = held_fields(status);
+        }
+        answer
+    };
+    match bounded(call).await {
+        Err(_) if !fields.is_empty() => Err(DeclareError::Held(fields)),
+        answer => Ok(answer?),
+    }
+}
+
+fn held_fields(status: &kube::core::Status) -> Vec<HeldField> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .filter(|cause| cause.reason == "FieldManagerConflict")
+        .map(|cause| HeldField { field: cause.field.clone(), holder: cause.message.clone() })
+        .collect()
+}
+
+/// Hands in a review (of rights, of a token) and returns the server's answer. Nothing is stored.
+pub async fn review(client: &Client, resource: &Resource, review: &Value) -> Result<Value, ApiError> {
+    post(client, paths::collection(&resource.kind.api_version, &resource.plural, None), review).await
+}
+
+/// Lets the server judge the creation of an object, and returns it as it would be. Nothing is stored.
+pub async fn try_create(
+    client: &Client,
+    resource: &Resource,
+    namespace: &str,
+    manifest: &Value,
+) -> Result<Value, ApiError> {
+    let path = paths::collection(&resource.kind.api_version, &resource.plural, Some(namespace));
+    post(client, format!("{path}?dryRun=All&fieldManager={FIELD_MANAGER}"), manifest).await
+}
+
+async fn post(client: &Client, path: String, body: &Value) -> Result<Value, ApiError> {
+    let request = http::Request::post(path)
+        .header(CONTENT_TYPE, "application/json")
+        .body(body.to_string().into_bytes())
+        .map_err(|error| ApiError::Garbled(error.to_string()))?;
+    bounded(client.request(request)).await
+}
+
+/// The plurals that the cluster serves in a group and version; none if it does not serve it.
+pub async fn served(client: &Client, version: &ApiVersion) -> Result<Vec<String>, ApiError> {
+    let request = get(&paths::group_version(version), "application/json")?;
+    let list: Value = match bounded(client.request(request)).await {
+        Ok(list) => list,
+        Err(error) if error.code() == Some(404) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let names = list.get("resources").and_then(Value::as_array).into_iter().flatten();
+    Ok(names.filter_map(|resource| resource.get("name")?.as_str().map(ToOwned::to_owned)).collect())
+}
+
+/// What the API server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerVersion {
+    /// The major version.
+    pub major: u32,
+    /// The minor version, without the `+` that some providers write.
+    pub minor: u32,
+    /// The whole name, such as `v1.36.3`.
+    pub name: String,
+}
+
+/// The version of the API server, and its clock as it stands in the answer, to a second.
+pub async fn server_version(client: &Client) -> Result<(ServerVersion, Option<Timestamp>), ApiError> {
+    let request = http::Request::get("/version")
+        .header(ACCEPT, "application/json")
+        .body(kube::client::Body::empty())
+        .map_err(|error| ApiError::Garbled(error.to_string()))?;
+    let (head, body) = bounded(client.send(request)).await?.into_parts();
+    let date = head.headers.get(DATE).and_then(|date| date.to_str().ok()).and_then(date_of);
+    let body = bounded(async { body.collect_bytes().await }).await?;
+    let version = serde_json::from_slice::<Value>(&body).ok().as_ref().and_then(version_of);
+    let garbled = || ApiError::Garbled("/version does not tell a version".to_owned());
+    Ok((version.ok_or_else(garbled)?, date))
+}
+
+fn version_of(answer: &Value) -> Option<ServerVersion> {
+    let number = |field: &str| {
+        let text = answer.get(field)?.as_str()?;
+        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    };
+    let name = answer.get("gitVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(ServerVersion { major: number("major")?, minor: number("minor")?, name })
+}
+
+fn date_of(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn versions_and_dates_are_read_as_servers_write_them() {
+        let version = version_of(&json!({"major": "1", "minor": "36+", "gitVersion": "v1.36.3"})).unwrap();
+        assert_eq!(version, ServerVersion { major: 1, minor: 36, name: "v1.36.3".into() });
+        assert_eq!(version_of(&json!({"major": "1", "minor": ""})), None);
+        let date = date_of("Sat, 21 Nov 2026 07:42:54 GMT").unwrap();
+        assert_eq!(date, "2026-11-21T07:42:54Z".parse().unwrap());
+    }
+
+    #[test]
+    fn an_object_is_named_as_kubectl_names_it() {
+        let named = |api_version: &str, kind: &str, plural: &str, namespace| {
+            let kind =
+                units::GroupVersionKind { api_version: api_version.parse().unwrap(), kind: kind.into() };
+            let resource = Resource { kind, plural: plural.into(), namespaced: true, verbs: Vec::new() };
+            let object = ObjectRef { resource: &resource, namespace, name: "a:b" };
+            (object.to_string(), object.path())
+        };
+        assert_eq!(
+            named("apps/v1", "Deployment", "deployments", Some("team")),
+            ("deployment.apps/a:b".into(), "/apis/apps/v1/namespaces/team/deployments/a:b".into())
+        );
+        assert_eq!(
+            named("v1", "Namespace", "namespaces", None),
+            ("namespace/a:b".into(), "/api/v1/namespaces/a:b".into())
+        );
+    }
+}
