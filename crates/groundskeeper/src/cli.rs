@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, manifests, plan, run, why};
+use crate::{audit, check, install, manifests, plan, run, uninstall, why};
 
 /// Keeps a Kubernetes cluster's grounds: deletes objects when their time is up, by policies.
 #[derive(Clone, Debug, Parser)]
@@ -21,6 +21,15 @@ pub struct Cli {
 enum Command {
     /// Run the operator, until SIGTERM or SIGINT.
     Run(Box<run::Args>),
+    /// Install into a cluster: kinds, rights, guards, the operator itself. May be repeated.
+    #[command(after_long_help = install::HELP)]
+    Install(Box<install::Args>),
+    /// Take out of a cluster all that `install` put there.
+    #[command(after_long_help = uninstall::HELP)]
+    Uninstall(uninstall::Args),
+    /// Look whether a cluster can be installed into, or whether what is installed is sound.
+    #[command(after_long_help = check::HELP)]
+    Check(check::Args),
     /// Print the CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
     /// Print the namespace, the service account and its rights as YAML, for `kubectl apply -f -`.
@@ -40,6 +49,9 @@ enum Command {
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => return run::run(*args).await,
+        Command::Install(args) => return install::run(*args).await,
+        Command::Uninstall(args) => return uninstall::run(args).await,
+        Command::Check(args) => return check::run(args).await,
         Command::Crds => crate::output::print(&manifests::crds_yaml()?),
         Command::Rbac(options) => crate::output::print(&manifests::rbac_yaml(&options)?),
         Command::Plan(args) => return plan::run(args).await,

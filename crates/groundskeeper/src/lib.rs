@@ -7,13 +7,17 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod check;
 pub mod cli;
+mod cluster;
+pub mod install;
 pub mod limits;
 pub mod manifests;
 mod names;
 mod output;
 pub mod plan;
 pub mod run;
+pub mod uninstall;
 pub mod webhook;
 pub mod why;
 

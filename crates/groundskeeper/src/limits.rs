@@ -1,5 +1,7 @@
 //! The limits of what is read and shown, each with its reason.
 
+use std::time::Duration;
+
 /// Bytes of one file, or of standard input: 50,000 full objects of a kilobyte as `kubectl get -o json` writes them,
 /// and a bit. A larger set can be given in several files.
 pub const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -35,3 +37,25 @@ pub const COLLECTED_RESOURCES_MAX: usize = 2_000;
 
 /// Bytes of a file with anchors: a `ConfigMap` holds 1 MiB at most, and quotes within quotes may double it.
 pub const ANCHORS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How long an installation waits until the API server serves a kind that was just defined; it takes about a second.
+pub const ESTABLISHED_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How long an installation waits until the API server applies admission policies that were just declared to a kind that
+/// was just defined: it takes note of both by polling, at intervals of up to 30 s.
+pub const IN_FORCE_WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// The pause between two looks at something that is about to change.
+pub const LOOK_PAUSE: Duration = Duration::from_millis(200);
+
+/// EndpointSlices of the API server that are looked at: each holds a hundred addresses.
+pub const API_SERVER_ENDPOINTS_MAX: u32 = 10;
+
+/// How long an uninstallation waits for our pods to end: their grace period of 30 s, and a bit.
+pub const PODS_WAIT_MAX: Duration = Duration::from_secs(40);
+
+/// How long an uninstallation waits until a kind, with all its objects, is gone.
+pub const DEFINITION_WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// Objects of one kind that are looked at for somebody else's: the first one that is found decides.
+pub const FOREIGN_LOOKED_AT_MAX: u32 = 500;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use groundskeeper::manifests::{self, RbacOptions};
+use groundskeeper::manifests::{self, Facts, InstallOptions, RbacOptions};
 
 use crate::repo::Repo;
 
@@ -25,11 +25,17 @@ pub(crate) struct Generated {
 /// All of them, one line each.
 pub(crate) const ALL: &[Generated] = &[
     Generated { path: "deploy/crds.yaml", content: manifests::crds_yaml },
+    Generated {
+        path: "deploy/install.yaml",
+        content: || manifests::install_yaml(&InstallOptions::default(), &Facts::default()),
+    },
     Generated { path: "deploy/rbac.yaml", content: || manifests::rbac_yaml(&RbacOptions::default()) },
     Generated {
         path: "docs/reference/garbagecollectionpolicy.md",
         content: reference::garbage_collection_policy,
     },
+    Generated { path: "docs/checks.md", content: || Ok(reference::checks()) },
+    Generated { path: "docs/reference/rights.md", content: || Ok(reference::rights()) },
     Generated { path: "docs/reference/metrics.md", content: || Ok(reference::metrics()) },
 ];
 

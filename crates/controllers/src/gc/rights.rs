@@ -2,9 +2,8 @@
 
 use chassis::rights::{Component, Right, Scope};
 
-/// What is done with the kinds that policies collect. Granted kind by kind, by roles with the opt-in label: `get` looks at
-/// one object whose deletion had no known outcome when we stopped.
-pub const COLLECT_VERBS: [&str; 4] = ["get", "list", "watch", "delete"];
+/// What is done with the kinds that policies collect. Granted kind by kind, by roles with the opt-in label.
+pub const COLLECT_VERBS: [&str; 3] = ["list", "watch", "delete"];
 
 /// What is done with policies.
 pub const RIGHTS: &[Right] = &[
@@ -13,7 +12,7 @@ pub const RIGHTS: &[Right] = &[
         group: api::GROUP,
         resources: &["garbagecollectionpolicies"],
         names: &[],
-        verbs: &["get", "list", "watch"],
+        verbs: &["list", "watch"],
         scope: Scope::Cluster,
         why: "to know what is to be collected",
     },

@@ -5,6 +5,9 @@
 use anyhow::{Context as _, Result};
 use api::GcReason;
 use chassis::MetricName;
+use chassis::rights::Scope;
+use groundskeeper::check::Check;
+use groundskeeper::manifests::declared_rights;
 use serde_json::Value;
 
 const HEADER: &str = "<!-- Made by `cargo xtask generate`; do not edit. -->\n";
@@ -74,6 +77,53 @@ const VERDICTS: &[(&str, &str, &str)] = &[
     ),
     ("Unresolvable", "NoCreationTime", "It has no creationTimestamp, as a manifest that no server has seen."),
 ];
+
+/// The page of checks: a section for each, whose heading is its id, so that hints lead there.
+pub(super) fn checks() -> String {
+    let mut page = format!("{HEADER}\n# Checks\n\n");
+    page += "`groundskeeper check` looks at an installation, `groundskeeper check --pre` at a cluster before one. Neither ";
+    page += "changes anything. What you may not look at is skipped, and said to be. The exit status is 1 only if a check ";
+    page += "failed that is fatal; `-o json` writes all of it for programs.\n";
+    for check in Check::ALL {
+        let when = if check.is_made_before() { ", also with `--pre`" } else { "" };
+        let when = if check == Check::InstallRights { ", with `--pre` only" } else { when };
+        page += &format!("\n## {}\n\n*{}{when}*\n\n", check.id(), check.severity().name());
+        page += &format!("{}\n\nIf it fails: {}\n", check.meaning(), check.remedy());
+    }
+    page
+}
+
+/// The page of rights, as the code declares them.
+pub(super) fn rights() -> String {
+    let mut page =
+        format!("{HEADER}\n# Rights\n\nWhat the operator may do, and what for. `groundskeeper install` and ");
+    page += "`groundskeeper rbac` make a role `groundskeeper-<component>` of each component's rows; `groundskeeper check` ";
+    page += "asks the cluster about every one. Kinds that policies collect are granted apart from these, kind by kind, ";
+    page += &format!("with the verbs {}.\n\n", controllers::gc::rights::COLLECT_VERBS.join(", "));
+    page += "| component | where | resource | only | verbs | needed |\n|---|---|---|---|---|---|\n";
+    for right in declared_rights() {
+        let place = match right.scope {
+            Scope::Cluster => "cluster",
+            Scope::OwnNamespace => "own namespace",
+        };
+        let dot = if right.group.is_empty() { "" } else { "." };
+        let named = |resource: &&str| match resource.split_once('/') {
+            Some((resource, part)) => format!("`{resource}{dot}{}/{part}`", right.group),
+            None => format!("`{resource}{dot}{}`", right.group),
+        };
+        let resources: Vec<_> = right.resources.iter().map(named).collect();
+        let names: Vec<_> = right.names.iter().map(|name| format!("`{name}`")).collect();
+        page += &format!(
+            "| {} | {place} | {} | {} | {} | {} |\n",
+            right.component.name(),
+            resources.join(", "),
+            names.join(", "),
+            right.verbs.join(", "),
+            right.why
+        );
+    }
+    page
+}
 
 /// The page of metrics.
 pub(super) fn metrics() -> String {
