@@ -213,10 +213,6 @@ pub const LEDGER_VALUE_BYTES_MAX: usize = 320;
 /// (`the_largest_record_fits_a_line` shows it).
 pub const LEDGER_LINE_BYTES_MAX: u64 = 128 * 1024;
 
-/// How often the ledger's head is written to the cluster, if it has moved: what an intruder could cut off unseen is what
-/// was done since. One small write in a minute is nothing to an API server.
-pub const LEDGER_ANCHOR_INTERVAL: Duration = Duration::from_mins(1);
-
 /// Anchors that the cluster's object holds: of 250 bytes each they stay far below the 1 MiB of a ConfigMap. The oldest
 /// make room.
 pub const LEDGER_ANCHORS_MAX: usize = 200;

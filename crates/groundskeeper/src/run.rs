@@ -182,7 +182,11 @@ async fn open_ledger(
     supervisor.spawn_in(Stage::Record, "ledger", opened.writer);
     let (closing, closed) = (ledger.clone(), CancellationToken::new());
     let anchorer = Anchorer::new(client.clone(), &*config.namespace, ledger.clone());
-    supervisor.spawn_in(Stage::Record, "anchors of the ledger", anchorer.run(closed.clone()));
+    supervisor.spawn_in(
+        Stage::Record,
+        "anchors of the ledger",
+        anchorer.run(config.ledger.anchor_interval.0, closed.clone()),
+    );
     supervisor.spawn_in(Stage::Record, "end of the ledger", async move {
         stop.cancelled().await;
         if let Err(error) = closing.close().await {

@@ -7,6 +7,7 @@
 //! What fails here is told and counted; nothing waits for it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
@@ -20,7 +21,7 @@ use super::walk::{Item, Walk};
 use super::{Ledger, Requirement};
 use crate::client::{bounded, get};
 use crate::error::{ApiError, Class, Classify};
-use crate::limits::{LEDGER_ANCHOR_INTERVAL, LEDGER_ANCHORS_MAX};
+use crate::limits::LEDGER_ANCHORS_MAX;
 use crate::metrics::MetricName;
 use crate::paths;
 
@@ -153,13 +154,13 @@ impl Anchorer {
         Self { client, namespace: namespace.into(), ledger, anchored: Head::EMPTY, before: None }
     }
 
-    /// Anchors the head at intervals if it has moved, and once more at the end. Let `stop` be cancelled after the ledger
+    /// Anchors the head every `interval` if it has moved, and once more at the end. Let `stop` be cancelled after the ledger
     /// is closed, so that its last record is anchored, too.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(mut self, interval: Duration, stop: CancellationToken) {
         loop {
             let ends = tokio::select! {
                 () = stop.cancelled() => true,
-                () = tokio::time::sleep(LEDGER_ANCHOR_INTERVAL) => false,
+                () = tokio::time::sleep(interval) => false,
             };
             if let Err(error) = self.anchor().await {
                 let reason = if error.class() == Class::Denied { "denied" } else { "unreachable" };

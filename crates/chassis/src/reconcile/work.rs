@@ -54,6 +54,8 @@ pub struct Work<K>(Arc<Shared<K>>);
 struct Shared<K> {
     name: &'static str,
     queue: Mutex<Queue<K>>,
+    /// What caused the work on the keys that wait: the wait is a part of the trace.
+    traces: Mutex<HashMap<K, Trace>>,
     added: Notify,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -68,13 +70,22 @@ impl<K> Clone for Work<K> {
 impl<K: Key> Work<K> {
     /// An empty queue, for the controller of this name.
     pub fn new(name: &'static str, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
-        Self(Arc::new(Shared { name, queue: Mutex::default(), added: Notify::new(), clock, metrics }))
+        Self(Arc::new(Shared {
+            name,
+            queue: Mutex::default(),
+            traces: Mutex::default(),
+            added: Notify::new(),
+            clock,
+            metrics,
+        }))
     }
 
     /// A key is to be worked on.
     pub fn add(&self, key: &K, cause: Cause) {
         let now = self.0.clock.steady();
         if self.lock().add(key, cause, now) {
+            let trace = Trace::begin(cause.name()).about(self.0.name, key);
+            self.traces().insert(key.clone(), trace);
             self.0.metrics.count(MetricName::QueueAdds, &self.labels());
         }
         self.0.added.notify_one();
@@ -95,6 +106,10 @@ impl<K: Key> Work<K> {
 
     fn lock(&self) -> MutexGuard<'_, Queue<K>> {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn traces(&self) -> MutexGuard<'_, HashMap<K, Trace>> {
+        self.0.traces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn labels(&self) -> [(&'static str, &'static str); 2] {
@@ -235,7 +250,8 @@ impl<C: Controller> Loop<C> {
         self.since.insert(key.clone(), started);
         let (controller, clock) = (Arc::clone(&self.controller), Arc::clone(&self.work.0.clock));
         let (deadline, now) = (self.pace.deadline, clock.now());
-        let trace = Trace::begin(cause.name()).about(C::NAME, &key);
+        let waiting = self.work.traces().remove(&key);
+        let trace = waiting.unwrap_or_else(|| Trace::begin(cause.name()).about(C::NAME, &key));
         let task = async move {
             let ended = guard::reconcile(&*controller, &key, &epoch, now, deadline).await;
             Finished { key, cause, ended, took: clock.steady().since(started) }

@@ -11,7 +11,7 @@ use super::{Facts, InstallOptions, RbacOptions, labels};
 pub(crate) const DEPLOYMENT: &str = "groundskeeper";
 
 /// Where the API server reaches the webhook.
-pub(super) const WEBHOOK_SERVICE: &str = "groundskeeper-webhook";
+pub(super) const WEBHOOK_SERVICE: &str = crate::webhook::WEBHOOK_SERVICE;
 
 /// Where metrics are read.
 pub(super) const METRICS_SERVICE: &str = "groundskeeper-metrics";
@@ -29,6 +29,7 @@ fn arguments() -> Vec<String> {
         "run".to_owned(),
         format!("--metrics-bind-address=0.0.0.0:{METRICS_PORT}"),
         format!("--health-probe-bind-address=0.0.0.0:{HEALTH_PORT}"),
+        format!("--webhook-bind-address=0.0.0.0:{WEBHOOK_PORT}"),
     ]
 }
 
