@@ -39,7 +39,7 @@ Exit status: 0 if every chain is intact; 1 if one is not, and after any error.";
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// The directory of all instances, or that of one.
-    #[arg(value_name = "DIR", env = "GROUNDSKEEPER_LEDGER_DIR", default_value = DIRECTORY_DEFAULT)]
+    #[arg(value_name = "DIR", env = "GROUNDSKEEPER_LEDGER_DIRECTORY", default_value = DIRECTORY_DEFAULT)]
     directory: PathBuf,
 
     /// A file with the `ConfigMap` that holds the anchors, as JSON or YAML, or - for standard input.

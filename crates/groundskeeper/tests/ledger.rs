@@ -62,7 +62,7 @@ impl Archive {
             .current_dir(self.path())
             .stdin(Stdio::null())
             .env("KUBECONFIG", self.path().join("no-kubeconfig"))
-            .env("GROUNDSKEEPER_LEDGER_DIR", self.path())
+            .env("GROUNDSKEEPER_LEDGER_DIRECTORY", self.path())
             .env_remove("POD_NAMESPACE")
             .env_remove("KUBERNETES_SERVICE_HOST")
             .output()

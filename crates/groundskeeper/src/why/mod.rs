@@ -38,7 +38,7 @@ pub struct Args {
     namespace: String,
 
     /// The directory of the ledger, of all instances or of one.
-    #[arg(long, value_name = "DIR", env = "GROUNDSKEEPER_LEDGER_DIR", default_value = DIRECTORY_DEFAULT)]
+    #[arg(long, value_name = "DIR", env = "GROUNDSKEEPER_LEDGER_DIRECTORY", default_value = DIRECTORY_DEFAULT)]
     ledger: PathBuf,
 
     /// Ask no cluster what policies make of the object now.
