@@ -18,7 +18,6 @@ pub(crate) struct Operator {
     process: ManagedProcess,
     metrics: SocketAddr,
     health: SocketAddr,
-    webhook: Option<SocketAddr>,
     pub(crate) name: String,
 }
 
@@ -103,8 +102,7 @@ impl Launch {
             address(&log, "metrics").zip(address(&log, "health")).ok_or_else(|| format!("{log:?}"))
         })
         .await;
-        let webhook = address(&lines(&process), "webhook");
-        Operator { process, metrics, health, webhook, name: self.name }
+        Operator { process, metrics, health, name: self.name }
     }
 }
 
@@ -121,9 +119,9 @@ impl Operator {
         Launch::new(kubeconfig).start(cluster).await
     }
 
-    /// Where it answers admission reviews.
-    pub(crate) fn webhook(&self) -> SocketAddr {
-        self.webhook.expect("it was given --webhook-bind-address")
+    /// Where it answers admission reviews, once it does.
+    pub(crate) fn webhook(&self) -> Option<SocketAddr> {
+        address(&self.log(), "webhook")
     }
 
     /// Waits until it is ready.

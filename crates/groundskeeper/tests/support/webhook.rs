@@ -54,7 +54,7 @@ pub(crate) fn configure(cluster: &ControlPlane, operators: &[&Operator]) {
         json!({
             "name": name,
             "admissionReviewVersions": ["v1"],
-            "clientConfig": {"url": format!("https://{}/{path}", operator.webhook())},
+            "clientConfig": {"url": format!("https://{}/{path}", operator.webhook().unwrap())},
             "failurePolicy": "Fail",
             "matchPolicy": "Equivalent",
             "sideEffects": "None",
@@ -120,6 +120,8 @@ pub(crate) async fn launch(cluster: &ControlPlane, flags: &[&str]) -> Operator {
     let listening = Launch::new(identity(cluster).kubeconfig()).flag("--webhook-bind-address=127.0.0.1:0");
     let launch = flags.iter().fold(listening, |launch, flag| launch.flag(flag));
     let operator = launch.start(cluster).await;
+    eventually(cluster, "the webhook listens", async || operator.webhook().map(drop).ok_or(String::new()))
+        .await;
     operator.ready(cluster).await;
     operator
 }
