@@ -54,8 +54,10 @@ enum Run {
     Burst,
     /// Time from start to first deletion.
     Start,
-    /// Bytes per tracked object.
+    /// Bytes per tracked object; then CPU and writes while nothing happens.
     Memory,
+    /// Time until a standby leads.
+    Failover,
     /// Time that an admission review takes among many.
     Admission,
 }
@@ -109,6 +111,9 @@ async fn measure(args: &Args) -> Result<()> {
     }
     if wanted(Run::Memory) {
         bench.memory(args.tracked).await?;
+    }
+    if wanted(Run::Failover) {
+        bench.failover().await?;
     }
     if wanted(Run::Admission) {
         bench.admission().await?;
@@ -227,9 +232,60 @@ impl Bench {
         // Long enough for the object to have fallen due.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let clock = watcher::Stopwatch::start();
-        let _operator = Operator::spawn(&self.cluster, &self.binary)?;
+        let operator = Operator::spawn(&self.cluster, &self.binary)?;
         drop(watcher.finish(1, RUN_TIMEOUT).await?);
         row("start to first deletion that is due", &format!("{:.2} s", clock.seconds()), "< 3 s");
+        drop(operator);
+        let clock = watcher::Stopwatch::start();
+        drop(Operator::start(&self.cluster, &self.binary).await?);
+        row("start to ready", &format!("{:.2} s", clock.seconds()), "");
+        let size = std::fs::metadata(&self.binary)?.len() as f64 / 1024.0 / 1024.0;
+        row("size of the program", &format!("{size:.1} MiB"), "");
+        Ok(())
+    }
+
+    /// Two replicas: the leader is killed, or asked to end; how long until the other leads.
+    async fn failover(&self) -> Result<()> {
+        for (terms, goal) in [(["15s", "10s", "2s"], "< 17 s"), (["4s", "3s", "1s"], "< 5 s")] {
+            let flags: Vec<_> = ["duration", "renew-deadline", "retry-period"]
+                .iter()
+                .zip(terms)
+                .map(|(term, span)| format!("--lease-{term}={span}"))
+                .collect();
+            let start = async || {
+                let operator = Operator::spawn_with(&self.cluster, &self.binary, &flags)?;
+                operator.ready().await?;
+                anyhow::Ok(operator)
+            };
+            let mut spans = (Vec::new(), Vec::new());
+            for _ in 0..3 {
+                let first = start().await?;
+                first.leads(RUN_TIMEOUT).await?;
+                let second = start().await?;
+                first.kill()?;
+                let clock = watcher::Stopwatch::start();
+                second.leads(RUN_TIMEOUT).await?;
+                spans.0.push(clock.seconds());
+                let third = start().await?;
+                // A standby that has only just come has yet to look for the first time.
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                second.stop().await?;
+                let clock = watcher::Stopwatch::start();
+                third.leads(RUN_TIMEOUT).await?;
+                spans.1.push(clock.seconds());
+                third.stop().await?;
+            }
+            let text = |spans: &[f64]| {
+                spans.iter().map(|span| format!("{span:.2} s")).collect::<Vec<_>>().join(", ")
+            };
+            let terms = terms.join("/");
+            row(&format!("take-over after SIGKILL of the leader, {terms}"), &text(&spans.0), goal);
+            row(
+                &format!("planned hand-over, after the end of the leader, {terms}"),
+                &text(&spans.1),
+                "< 1 s",
+            );
+        }
         Ok(())
     }
 
@@ -247,8 +303,24 @@ impl Bench {
         row(
             &format!("resident memory for {objects} ConfigMaps of 1 KB"),
             &format!("{each} bytes each ({} empty, {} full)", mib(empty), mib(full)),
-            "≤ 1 KB each",
+            "≤ 40 MB + 600 B each",
         );
+        self.idle(&operator).await
+    }
+
+    /// What an operator costs while nothing happens.
+    async fn idle(&self, operator: &Operator) -> Result<()> {
+        const SPAN: Duration = Duration::from_mins(2);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let writes = ["POST", "PATCH", "DELETE"];
+        let before = (operator.cpu()?, operator.requests(&writes).await?, operator.requests(&["PUT"]).await?);
+        tokio::time::sleep(SPAN).await;
+        let cpu = (operator.cpu()? - before.0) / SPAN.as_secs_f64() * 100.0;
+        row("CPU while idle", &format!("{cpu:.2} % of a core"), "< 0.5 %");
+        let written = operator.requests(&writes).await? - before.1;
+        let renewed = operator.requests(&["PUT"]).await? - before.2;
+        let text = format!("{written} ({renewed} renewals of the lease besides)");
+        row("API writes in two minutes, idle", &text, "0 besides leases");
         Ok(())
     }
 

@@ -78,9 +78,16 @@ pub(super) struct Operator {
 }
 
 impl Operator {
-    /// Starts it, and waits until it is ready.
+    /// Starts it, and waits until it is ready. Nobody else leads.
     pub(super) async fn start(cluster: &ControlPlane, binary: &Path) -> Result<Self> {
         let operator = Self::spawn(cluster, binary)?;
+        operator.ready().await?;
+        Ok(operator)
+    }
+
+    /// Waits until it is ready.
+    pub(super) async fn ready(&self) -> Result<()> {
+        let operator = self;
         let clock = Stopwatch::start();
         while !operator.get("health", "/readyz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
         {
@@ -89,12 +96,27 @@ impl Operator {
                 "the operator does not become ready:\n{}",
                 operator.process.log()?
             );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Ok(operator)
+        Ok(())
     }
 
+    /// Starts it, after whoever led before has been forgotten: the lease of a process that was killed must run out first,
+    /// and that is measured on its own.
     pub(super) fn spawn(cluster: &ControlPlane, binary: &Path) -> Result<Self> {
+        let forget = [
+            "delete",
+            "lease",
+            "groundskeeper-slot-0",
+            "--namespace=groundskeeper-system",
+            "--ignore-not-found",
+        ];
+        kubectl(cluster, &forget, b"")?;
+        Self::spawn_with(cluster, binary, &[])
+    }
+
+    /// Starts it with more flags.
+    pub(super) fn spawn_with(cluster: &ControlPlane, binary: &Path, flags: &[String]) -> Result<Self> {
         let identity = cluster.user(USER, &GROUPS)?;
         let name = format!("groundskeeper-{}", cluster.directory().join("logs").read_dir()?.count());
         let mut command = Command::new(binary);
@@ -102,6 +124,7 @@ impl Operator {
         // Nothing stamps the authors of policies here, and the check of an author is not what is measured.
         command.arg("--author-check=off");
         command.args(["--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"]);
+        command.args(flags);
         command.arg("--ledger-dir").arg(cluster.directory().join("ledger")).env("POD_NAME", &name);
         Ok(Self { process: cluster.spawn(command, &name)?, addresses: Mutex::default() })
     }
@@ -153,6 +176,39 @@ impl Operator {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kilobytes * 1024)
+    }
+
+    /// Waits until it leads.
+    pub(super) async fn leads(&self, timeout: Duration) -> Result<()> {
+        let clock = Stopwatch::start();
+        while self.metric("leader_election_master_status").await.unwrap_or(0.0) < 1.0 {
+            ensure!(clock.seconds() < timeout.as_secs_f64(), "it does not lead:\n{}", self.process.log()?);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Requests that it has sent by these methods.
+    pub(super) async fn requests(&self, methods: &[&str]) -> Result<f64> {
+        let text = self.get("metrics", "/metrics").await?;
+        let is_counted = |line: &&str| {
+            line.starts_with("rest_client_requests_total{")
+                && methods.iter().any(|method| line.contains(&format!("method=\"{method}\"")))
+        };
+        let counts = text.lines().filter(is_counted).filter_map(|line| line.split("} ").nth(1));
+        Ok(counts.filter_map(|rest| rest.split(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// Ends it as a node does that loses power.
+    pub(super) fn kill(&self) -> Result<()> {
+        Ok(self.process.kill()?)
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(super) async fn stop(&self) -> Result<()> {
+        self.process.terminate()?;
+        ensure!(self.process.wait_exit(Duration::from_secs(40)).await?.is_some(), "it does not end");
+        Ok(())
     }
 
     /// Seconds of CPU that it has used so far.
