@@ -4,14 +4,14 @@
 
 use serde_json::{Value, json};
 
-use super::configuration::CONFIG_MAP;
+use super::configuration::{CONFIG_MAP, FILE as CONFIG_FILE};
 use super::{Facts, InstallOptions, RbacOptions, labels};
 
 /// The Deployment.
 pub(crate) const DEPLOYMENT: &str = "groundskeeper";
 
 /// Where the API server reaches the webhook.
-pub(super) const WEBHOOK_SERVICE: &str = "groundskeeper-webhook";
+pub(super) const WEBHOOK_SERVICE: &str = crate::webhook::WEBHOOK_SERVICE;
 
 /// Where metrics are read.
 pub(super) const METRICS_SERVICE: &str = "groundskeeper-metrics";
@@ -20,6 +20,9 @@ const METRICS_PORT: u16 = 8080;
 const HEALTH_PORT: u16 = 8081;
 const WEBHOOK_PORT: u16 = 9443;
 
+/// Where the configuration file lies in a pod.
+const CONFIGURATION: &str = "/etc/groundskeeper";
+
 /// Nobody's: what distroless images call `nonroot`.
 const USER: u32 = 65_532;
 
@@ -27,8 +30,10 @@ const USER: u32 = 65_532;
 fn arguments() -> Vec<String> {
     vec![
         "run".to_owned(),
+        format!("--config={CONFIGURATION}/{CONFIG_FILE}"),
         format!("--metrics-bind-address=0.0.0.0:{METRICS_PORT}"),
         format!("--health-probe-bind-address=0.0.0.0:{HEALTH_PORT}"),
+        format!("--webhook-bind-address=0.0.0.0:{WEBHOOK_PORT}"),
     ]
 }
 
@@ -205,7 +210,7 @@ fn container(options: &InstallOptions) -> Value {
             "readOnlyRootFilesystem": true,
         },
         "volumeMounts": [
-            {"mountPath": "/etc/groundskeeper", "name": "config", "readOnly": true},
+            {"mountPath": CONFIGURATION, "name": "config", "readOnly": true},
             {"mountPath": "/var/lib/groundskeeper", "name": "ledger"},
         ],
     })
