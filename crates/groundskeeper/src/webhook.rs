@@ -16,10 +16,10 @@ use kube::Client;
 use crate::config::{CertificateSource, Webhook};
 
 /// The Secret that holds our own certificates.
-pub const CERTIFICATE_SECRET: &str = "groundskeeper-webhook-tls";
+pub const CERTIFICATE_SECRET: &str = chassis::rights::WEBHOOK_SECRET;
 
 /// The name of the webhook configurations that lead to us.
-pub const WEBHOOK_CONFIGURATION: &str = "groundskeeper";
+pub const WEBHOOK_CONFIGURATION: &str = chassis::rights::WEBHOOK_CONFIGURATION;
 
 /// The Service that leads to the webhook.
 pub const WEBHOOK_SERVICE: &str = "groundskeeper-webhook";

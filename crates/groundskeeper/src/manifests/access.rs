@@ -97,7 +97,9 @@ fn metadata(name: &str, scope: Scope, options: &RbacOptions) -> Value {
 
 /// What the cluster's own roles `view`, `edit` and `admin` take in, so that whoever may see or change things in a
 /// namespace may do so with our kinds there. What a policy may delete depends on its author's own rights.
-fn for_people() -> [Value; 2] {
+///
+/// Whoever reads the metrics needs a role of its own: it is there, and bound to nobody.
+fn for_people() -> [Value; 3] {
     let role = |name: &str, aggregate: &[&str], verbs: &[&str]| {
         let mut labels = labels();
         for role in aggregate {
@@ -113,6 +115,12 @@ fn for_people() -> [Value; 2] {
     [
         role("groundskeeper-view", &["view", "edit", "admin"], &["get", "list", "watch"]),
         role("groundskeeper-edit", &["edit", "admin"], &["create", "update", "patch", "delete"]),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"labels": labels(), "name": "groundskeeper-metrics-reader"},
+            "rules": [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}],
+        }),
     ]
 }
 

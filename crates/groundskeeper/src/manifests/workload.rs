@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::configuration::CONFIG_MAP;
+use super::configuration::{CONFIG_MAP, FILE as CONFIG_FILE};
 use super::{Facts, InstallOptions, RbacOptions, labels};
 
 /// The Deployment.
@@ -20,6 +20,9 @@ const METRICS_PORT: u16 = 8080;
 const HEALTH_PORT: u16 = 8081;
 const WEBHOOK_PORT: u16 = 9443;
 
+/// Where the configuration file lies in a pod.
+const CONFIGURATION: &str = "/etc/groundskeeper";
+
 /// Nobody's: what distroless images call `nonroot`.
 const USER: u32 = 65_532;
 
@@ -27,6 +30,7 @@ const USER: u32 = 65_532;
 fn arguments() -> Vec<String> {
     vec![
         "run".to_owned(),
+        format!("--config={CONFIGURATION}/{CONFIG_FILE}"),
         format!("--metrics-bind-address=0.0.0.0:{METRICS_PORT}"),
         format!("--health-probe-bind-address=0.0.0.0:{HEALTH_PORT}"),
         format!("--webhook-bind-address=0.0.0.0:{WEBHOOK_PORT}"),
@@ -206,7 +210,7 @@ fn container(options: &InstallOptions) -> Value {
             "readOnlyRootFilesystem": true,
         },
         "volumeMounts": [
-            {"mountPath": "/etc/groundskeeper", "name": "config", "readOnly": true},
+            {"mountPath": CONFIGURATION, "name": "config", "readOnly": true},
             {"mountPath": "/var/lib/groundskeeper", "name": "ledger"},
         ],
     })

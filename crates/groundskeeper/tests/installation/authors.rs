@@ -3,12 +3,19 @@
 use serde_json::{Value, json};
 use testbed::{ControlPlane, Identity};
 
-use crate::support::drafts::{Draft, policy};
+use crate::support::drafts::{self, Draft};
 use crate::support::{eventually, holds, kubectl};
 use crate::{done, get, kubectl_as, turn};
 
 const AUTHOR: &str = "groundskeeper.dev/author";
 const GROUPS: &str = "groundskeeper.dev/author-groups";
+
+/// A policy as its author writes it: without a word about who that is.
+fn policy(name: &str) -> Draft {
+    let Draft(mut policy) = drafts::policy(name);
+    policy["metadata"].as_object_mut().unwrap().remove("annotations");
+    Draft(policy)
+}
 
 /// Somebody who may do everything with policies.
 fn gardener(cluster: &ControlPlane, name: &str) -> Identity {
