@@ -1,8 +1,9 @@
 //! The client: where the API server is, who we are, and how long we wait.
 //!
-//! kube's own retries are off: they repeat creations and evictions blindly. Whoever calls decides what may be repeated.
+//! kube's own retries are off: they repeat creations and evictions blindly. What may be repeated is repeated by [`ask`].
 
 mod measured;
+mod repeat;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::error::ApiError;
 use crate::limits::{CALL_TIMEOUT, CONNECT_TIMEOUT};
 use crate::metrics::Metrics;
 use measured::Measure;
+
+pub(crate) use repeat::{ask, ask_for};
 
 /// Where to find the cluster.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use kube::Client;
 use serde::Deserialize;
 use units::GroupVersionKind;
 
-use crate::client::{bounded, get};
+use crate::client::{ask_for, get};
 use crate::error::ApiError;
 use crate::paths;
 
@@ -75,7 +75,7 @@ struct Listed {
 pub async fn resolve(client: &Client, kind: &GroupVersionKind) -> Result<Resource, Unserved> {
     let api = |source| Unserved::Api { kind: Box::new(kind.clone()), source };
     let request = get(&paths::group_version(&kind.api_version), "application/json").map_err(api)?;
-    let list: ResourceList = match bounded(client.request(request)).await {
+    let list: ResourceList = match ask_for(client, request).await {
         Ok(list) => list,
         Err(error) if error.code() == Some(404) => ResourceList { resources: Vec::new() },
         Err(error) => return Err(api(error)),

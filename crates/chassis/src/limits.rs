@@ -6,6 +6,14 @@ use std::time::Duration;
 /// not coming back in time to be of use.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How often a request is sent that may be repeated, and the pauses between: enough for an API server that restarts or is
+/// busy for a moment. What takes longer is the caller's to try again.
+pub const ASK_ATTEMPTS_MAX: u32 = 3;
+/// See [`ASK_ATTEMPTS_MAX`].
+pub const ASK_PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// See [`ASK_ATTEMPTS_MAX`].
+pub const ASK_PAUSE_MAX: Duration = Duration::from_secs(3);
+
 /// How long a connection may take to come about.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

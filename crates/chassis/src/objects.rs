@@ -12,7 +12,7 @@ use kube::Client;
 use serde_json::Value;
 use units::ApiVersion;
 
-use crate::client::{bounded, get};
+use crate::client::{ask_for, bounded, get};
 use crate::discovery::Resource;
 use crate::error::{ApiError, Class, Classify};
 use crate::paths;
@@ -104,7 +104,7 @@ fn held(fields: &[HeldField]) -> String {
 
 /// Reads an object; none if it is not there.
 pub async fn look_at(client: &Client, object: ObjectRef<'_>) -> Result<Option<Value>, ApiError> {
-    match bounded(client.request(get(&object.path(), "application/json")?)).await {
+    match ask_for(client, get(&object.path(), "application/json")?).await {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.code() == Some(404) => Ok(None),
         Err(error) => Err(error),
@@ -124,7 +124,7 @@ pub async fn look_for(
     let path = paths::collection(&resource.kind.api_version, &resource.plural, namespace);
     let labels = paths::segment(labels);
     let path = format!("{path}?limit={most}&labelSelector={labels}");
-    let mut list: Value = bounded(client.request(get(&path, "application/json")?)).await?;
+    let mut list: Value = ask_for(client, get(&path, "application/json")?).await?;
     let more = list.pointer("/metadata/continue").and_then(Value::as_str).is_some_and(|at| !at.is_empty());
     match list.get_mut("items").map(Value::take) {
         Some(Value::Array(items)) => Ok((items, more)),
@@ -195,13 +195,13 @@ async fn post(client: &Client, path: String, body: &Value) -> Result<Value, ApiE
         .header(CONTENT_TYPE, "application/json")
         .body(body.to_string().into_bytes())
         .map_err(|error| ApiError::Garbled(error.to_string()))?;
-    bounded(client.request(request)).await
+    ask_for(client, request).await
 }
 
 /// The plurals that the cluster serves in a group and version; none if it does not serve it.
 pub async fn served(client: &Client, version: &ApiVersion) -> Result<Vec<String>, ApiError> {
     let request = get(&paths::group_version(version), "application/json")?;
-    let list: Value = match bounded(client.request(request)).await {
+    let list: Value = match ask_for(client, request).await {
         Ok(list) => list,
         Err(error) if error.code() == Some(404) => return Ok(Vec::new()),
         Err(error) => return Err(error),

@@ -7,7 +7,7 @@ use kube::Client;
 use serde::Deserialize;
 use units::{ApiVersion, GroupVersionKind};
 
-use crate::client::{bounded, get};
+use crate::client::{ask, get};
 use crate::discovery::{Unserved, resolve};
 use crate::error::{ApiError, Class, Classify as _};
 use crate::ledger::{Evidence, Ledger, Settled, Subject, UnsettledIntent};
@@ -89,7 +89,7 @@ async fn look(client: &Client, object: &Subject) -> Result<Found, ApiError> {
     let path = paths::collection(&kind.api_version, &resource.plural, namespace);
     let path = format!("{path}?fieldSelector=metadata.name%3D{}", paths::segment(&object.name));
     let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-    let text = bounded(client.request_text(get(&path, accept)?)).await?;
+    let text = ask(client, get(&path, accept)?).await?;
     let List { items } = serde_json::from_str(&text).map_err(|error| ApiError::Garbled(error.to_string()))?;
     let is_it =
         |found: &&views::Object| found.metadata.uid.as_ref().is_some_and(|uid| uid.to_string() == object.uid);

@@ -4,7 +4,7 @@ use kube::Client;
 use serde::{Deserialize, Serialize};
 use units::{ApiVersion, NamespacedName, ResourceVersion, Uid};
 
-use crate::client::bounded;
+use crate::client::ask;
 use crate::error::ApiError;
 use crate::paths;
 
@@ -27,7 +27,7 @@ pub async fn write_status(
         .header(http::header::CONTENT_TYPE, "application/merge-patch+json")
         .body(body.map_err(|error| garbled(&error))?)
         .map_err(|error| garbled(&error))?;
-    let text = bounded(client.request_text(request)).await?;
+    let text = ask(client, request).await?;
     let Written { metadata } = serde_json::from_str(&text).map_err(|error| garbled(&error))?;
     Ok(metadata.resource_version)
 }

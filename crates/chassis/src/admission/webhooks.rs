@@ -9,7 +9,7 @@ use kube::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::client::{bounded, get};
+use crate::client::{ask, ask_for, get};
 use crate::error::ApiError;
 use crate::paths::segment;
 
@@ -60,7 +60,7 @@ pub(super) async fn read(client: &Client, name: &str) -> Result<Vec<Configuratio
     for resource in RESOURCES {
         let path = format!("/apis/admissionregistration.k8s.io/v1/{resource}/{}", segment(name));
         let request = get(&path, "application/json")?;
-        let read: Read = match bounded(client.request(request)).await {
+        let read: Read = match ask_for(client, request).await {
             Ok(read) => read,
             Err(error) if error.code() == Some(404) => continue,
             Err(error) => return Err(error),
@@ -86,7 +86,7 @@ impl Configuration {
             .header(CONTENT_TYPE, "application/json-patch+json")
             .body(body)
             .map_err(|error| garbled(&error))?;
-        bounded(client.request_text(request)).await.map(drop)
+        ask(client, request).await.map(drop)
     }
 
     fn patch(&self, bundle: &str) -> Value {

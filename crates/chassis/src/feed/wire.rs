@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::decode::{self, Line, Page, View};
 use super::{Continuity, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, Representation};
-use crate::client::{bounded, get};
+use crate::client::{ask, bounded, get};
 use crate::discovery::Resource;
 use crate::error::ApiError;
 use crate::limits::{CALL_TIMEOUT, LIST_PAGE_OBJECTS, WATCH_LINE_BYTES_MAX, WATCH_TIMEOUT_SECONDS};
@@ -295,7 +295,7 @@ async fn page(
         path += &format!("&continue={}", paths::segment(token));
     }
     let request = get(&path, accept(target.representation, Form::List))?;
-    bounded(client.request_text(request)).await
+    ask(client, request).await
 }
 
 /// What is asked for: one object at a time, or many.

@@ -19,7 +19,7 @@ use units::ApiVersion;
 use super::record::{Body, Head, RecordHash, RecordKind};
 use super::walk::{Item, Walk};
 use super::{Ledger, Requirement};
-use crate::client::{bounded, get};
+use crate::client::{ask, ask_for, get};
 use crate::error::{ApiError, Class, Classify};
 use crate::limits::LEDGER_ANCHORS_MAX;
 use crate::metrics::MetricName;
@@ -284,7 +284,7 @@ struct ConfigMap {
 async fn read(client: &Client, namespace: &str) -> Result<Option<Data>, AnchorError> {
     let api = |source| AnchorError::Api { verb: "get", namespace: namespace.to_owned(), source };
     let request = get(&path(namespace), "application/json").map_err(api)?;
-    match bounded(client.request::<ConfigMap>(request)).await {
+    match ask_for::<ConfigMap>(client, request).await {
         Ok(config_map) => Ok(Some(config_map.data)),
         Err(error) if error.code() == Some(404) => Ok(None),
         Err(error) => Err(api(error)),
@@ -339,7 +339,7 @@ async fn send(
         .header(http::header::CONTENT_TYPE, content_type)
         .body(body.to_string().into_bytes())
         .map_err(|error| ApiError::Garbled(error.to_string()))?;
-    bounded(client.request_text(request)).await.map(drop)
+    ask(client, request).await.map(drop)
 }
 
 fn core() -> ApiVersion {
