@@ -70,8 +70,8 @@ async fn look_until_answered(client: &Client, object: &Subject) -> Result<Found,
 
 #[derive(Deserialize)]
 struct List {
-    #[serde(default)]
-    items: Vec<views::Object>,
+    /// The API server writes `null` for none.
+    items: Option<Vec<views::Object>>,
 }
 
 /// Looks by a list of one name: to list is a right that the collector has anyway, to get is not.
@@ -93,9 +93,20 @@ async fn look(client: &Client, object: &Subject) -> Result<Found, ApiError> {
     let List { items } = serde_json::from_str(&text).map_err(|error| ApiError::Garbled(error.to_string()))?;
     let is_it =
         |found: &&views::Object| found.metadata.uid.as_ref().is_some_and(|uid| uid.to_string() == object.uid);
-    Ok(match items.iter().find(is_it) {
+    Ok(match items.iter().flatten().find(is_it) {
         None => Found::Gone,
         Some(found) if found.metadata.deletion_timestamp.is_some() => Found::Terminating,
         Some(_) => Found::There,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_nothing_is_written_as_null() {
+        let List { items } = serde_json::from_str(r#"{"metadata":{},"items":null}"#).unwrap();
+        assert!(items.is_none());
+    }
 }
