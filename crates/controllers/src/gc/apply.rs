@@ -13,7 +13,7 @@ use chassis::actuator::{
 use chassis::lease::Epoch;
 use chassis::ledger::{Evidence, Rule};
 use chassis::{ApiError, FeedId, MetricName, Metrics, Trace};
-use control::{Backoff, Timers};
+use control::{Backoff, Mutant, Timers};
 use gc::{Due, Mode, Policy, Settled};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -342,7 +342,8 @@ impl Deletions {
             Outcome::Throttled(wait) | Outcome::Blocked { retry_after: wait, .. } => later(*wait),
             Outcome::Denied(error) => {
                 turn.denied = Some(error.to_string());
-                later(turn.backoff.after_failure())
+                let pause = turn.backoff.after_failure();
+                later(if Mutant::DeniedRetriedAtOnce.is_on() { Duration::ZERO } else { pause })
             }
             Outcome::Refused(_) => return Settled::NotBefore(later(HOLD_MAX)),
             Outcome::Failed(_) | Outcome::Unrecorded(_) => later(turn.backoff.after_failure()),
