@@ -31,9 +31,10 @@ use crate::discovery::Resource;
 use crate::error::{ApiError, Class, Classify};
 use crate::lease::Epoch;
 use crate::ledger::{self, Evidence, Ledger, Rule, Subject};
-use crate::limits::EPOCH_MARGIN;
+use crate::limits::{EPOCH_MARGIN, LOST_ANSWER_LOOK_TIMEOUT};
 use crate::metrics::{MetricName, Metrics};
 use crate::reconcile::fenced;
+use crate::settlement::{Found, look_in};
 
 /// Deletes and evicts objects, with proof.
 #[derive(Clone, Debug)]
@@ -163,6 +164,8 @@ pub struct Manner {
 pub enum Outcome {
     /// The server accepted it.
     Accepted,
+    /// The answer was lost, as this says; the object was looked for, and is gone or on its way out.
+    FoundDone(ApiError),
     /// The object was gone, or is another by now.
     Gone,
     /// The object has changed since the decision: decide again.
@@ -196,7 +199,7 @@ impl Outcome {
     /// The metric label.
     pub const fn label(&self) -> &'static str {
         match self {
-            Self::Accepted => "deleted",
+            Self::Accepted | Self::FoundDone(_) => "deleted",
             Self::Gone => "gone",
             Self::Changed => "changed",
             Self::Denied(_) => "denied",
@@ -212,8 +215,9 @@ impl Outcome {
     /// How the ledger tells it: whether it was done is not known if nobody heard the answer.
     fn recorded(&self) -> ledger::Outcome {
         let (outcome, message) = match self {
-            Self::Failed(error @ (ApiError::TimedOut(_) | ApiError::Unreachable(_))) => {
-                ("unknown", Some(error.to_string()))
+            Self::Failed(error) if error.leaves_open() => ("unknown", Some(error.to_string())),
+            Self::FoundDone(error) => {
+                (self.label(), Some(format!("found to be done; the answer was lost: {error}")))
             }
             Self::Denied(error) | Self::Failed(error) => (self.label(), Some(error.to_string())),
             Self::Blocked { message, .. } => (self.label(), Some(message.clone())),
@@ -293,12 +297,18 @@ impl Actuator {
             Err(error) => return Outcome::Failed(error),
         };
         let intent = intent(&target, grounds, act, Some(epoch.number()));
+        let object = intent.object.clone();
         let written = match fenced(&epoch, self.ledger.intent(intent)).await {
             None => return Outcome::Fenced,
             Some(Err(unavailable)) => return Outcome::Unrecorded(unavailable.reason),
             Some(Ok(written)) => written,
         };
-        let outcome = self.send(request, &epoch, act).await;
+        let outcome = match self.send(request, &epoch, act).await {
+            Outcome::Failed(error) if error.leaves_open() => {
+                self.look_after(&target.resource, &object, error, &epoch).await
+            }
+            outcome => outcome,
+        };
         self.ledger.outcome(written, outcome.recorded()).await;
         outcome
     }
@@ -312,6 +322,22 @@ impl Actuator {
             None => Outcome::Fenced,
             Some(Ok(_)) => Outcome::Accepted,
             Some(Err(error)) => became(error, act),
+        }
+    }
+
+    /// Nobody knows whether it was done: looks once. What is still there is acted on again, which is harmless.
+    async fn look_after(
+        &self,
+        resource: &Resource,
+        object: &Subject,
+        error: ApiError,
+        epoch: &Epoch,
+    ) -> Outcome {
+        let look = look_in(&self.client.0, resource, object);
+        let found = fenced(epoch, tokio::time::timeout(LOST_ANSWER_LOOK_TIMEOUT, look)).await;
+        match found {
+            Some(Ok(Ok(Found::Gone | Found::Terminating))) => Outcome::FoundDone(error),
+            _ => Outcome::Failed(error),
         }
     }
 }

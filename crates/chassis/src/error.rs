@@ -74,6 +74,14 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// Whether what was asked for may have been done all the same: the answer was lost, or says that the server gave up
+    /// waiting for a part of itself.
+    pub const fn leaves_open(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Unreachable(_) | Self::Refused { code: 500..=599, .. })
+    }
+}
+
 impl Classify for ApiError {
     fn class(&self) -> Class {
         match self {

@@ -99,6 +99,10 @@ pub const EPOCH_RETURN_TIMEOUT: Duration = Duration::from_secs(3);
 /// and what is not is refused by the server's own preconditions.
 pub const EPOCH_MARGIN: Duration = Duration::from_millis(500);
 
+/// How long an object is looked for whose deletion was not answered: an API server that is well answers within
+/// milliseconds, and one that is not is asked again by the next attempt.
+pub const LOST_ANSWER_LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long a key waits for the cache to show our own last write. A watch that is well shows it within milliseconds.
 pub const OWN_WRITE_WAIT_MAX: Duration = Duration::from_secs(10);
 

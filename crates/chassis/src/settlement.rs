@@ -8,7 +8,7 @@ use serde::Deserialize;
 use units::{ApiVersion, GroupVersionKind};
 
 use crate::client::{ask, get};
-use crate::discovery::{Unserved, resolve};
+use crate::discovery::{Resource, Unserved, resolve};
 use crate::error::{ApiError, Class, Classify as _};
 use crate::ledger::{Evidence, Ledger, Settled, Subject, UnsettledIntent};
 use crate::limits::{SETTLEMENT_ATTEMPTS_MAX, SETTLEMENT_RETRY_FIRST, SETTLEMENT_RETRY_MAX};
@@ -16,7 +16,7 @@ use crate::paths;
 
 /// What is found where the object of an intent was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+pub(crate) enum Found {
     /// Nothing, or another object of that name.
     Gone,
     /// It, on its way out.
@@ -70,11 +70,10 @@ async fn look_until_answered(client: &Client, object: &Subject) -> Result<Found,
 
 #[derive(Deserialize)]
 struct List {
-    #[serde(default)]
-    items: Vec<views::Object>,
+    /// The API server writes `null` for none.
+    items: Option<Vec<views::Object>>,
 }
 
-/// Looks by a list of one name: to list is a right that the collector has anyway, to get is not.
 async fn look(client: &Client, object: &Subject) -> Result<Found, ApiError> {
     let api_version: ApiVersion =
         object.api_version.parse().map_err(|_| ApiError::Garbled("an API version".to_owned()))?;
@@ -85,17 +84,38 @@ async fn look(client: &Client, object: &Subject) -> Result<Found, ApiError> {
         Err(Unserved::NotFound { .. }) => return Ok(Found::Gone),
         Err(Unserved::Api { source, .. }) => return Err(source),
     };
+    look_in(client, &resource, object).await
+}
+
+/// Looks at an object of a resource that is known, by a list of one name: to list is a right that the collector has
+/// anyway, to get is not.
+pub(crate) async fn look_in(
+    client: &Client,
+    resource: &Resource,
+    object: &Subject,
+) -> Result<Found, ApiError> {
     let namespace = Some(&*object.namespace).filter(|namespace| !namespace.is_empty());
-    let path = paths::collection(&kind.api_version, &resource.plural, namespace);
+    let path = paths::collection(&resource.kind.api_version, &resource.plural, namespace);
     let path = format!("{path}?fieldSelector=metadata.name%3D{}", paths::segment(&object.name));
     let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
     let text = ask(client, get(&path, accept)?).await?;
     let List { items } = serde_json::from_str(&text).map_err(|error| ApiError::Garbled(error.to_string()))?;
     let is_it =
         |found: &&views::Object| found.metadata.uid.as_ref().is_some_and(|uid| uid.to_string() == object.uid);
-    Ok(match items.iter().find(is_it) {
+    Ok(match items.iter().flatten().find(is_it) {
         None => Found::Gone,
         Some(found) if found.metadata.deletion_timestamp.is_some() => Found::Terminating,
         Some(_) => Found::There,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_nothing_is_written_as_null() {
+        let List { items } = serde_json::from_str(r#"{"metadata":{},"items":null}"#).unwrap();
+        assert!(items.is_none());
+    }
 }

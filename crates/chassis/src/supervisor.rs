@@ -9,6 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use control::Mutant;
 use futures::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -132,7 +133,10 @@ impl Supervisor {
 
     /// Hears that the tasks of a stage are to end.
     pub fn stopping_in(&self, stage: Stage) -> &CancellationToken {
-        &self.tasks(stage).stop
+        match stage {
+            Stage::Lead if Mutant::ReleasedBeforeStopped.is_on() => self.stopping(),
+            stage => &self.tasks(stage).stop,
+        }
     }
 
     /// Waits for SIGTERM, SIGINT or the failure of a task, then for all tasks to end, stage by stage.

@@ -139,6 +139,13 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         }
     }
 
+    /// Nothing will show our own writes any more: no key waits for that.
+    pub(super) fn await_no_more(&mut self, now: Steady) {
+        let waiting = |(key, entry): (&K, &mut Entry)| entry.awaited.take().map(|_| key.clone());
+        let freed: Vec<K> = self.entries.iter_mut().filter_map(waiting).collect();
+        freed.iter().for_each(|key| self.place(key, now));
+    }
+
     /// Takes out the most urgent key that may be worked on now.
     pub(super) fn take(&mut self, now: Steady, wall: Timestamp) -> Option<Taken<K>> {
         self.wake(now, wall);
@@ -363,6 +370,20 @@ mod tests {
         assert_eq!(take(&mut queue, most - 1), None);
         assert_eq!(take(&mut queue, most), Some((1, Cause::Changed)));
         assert!(queue.is_stale(&1));
+    }
+
+    #[test]
+    fn at_the_end_nobody_waits_for_what_no_watch_will_show() {
+        let mut queue = Queue::default();
+        queue.add(&1, Cause::Changed, at(0));
+        take(&mut queue, 0);
+        queue.wrote(&1, ResourceVersion::from("9"), at(0));
+        queue.ended(&1, Ended::Done(Requeue::AwaitChange), at(0), WALL);
+        queue.add(&1, Cause::Edited, at(1));
+        assert_eq!(take(&mut queue, 1), None);
+        queue.await_no_more(at(2));
+        assert_eq!(take(&mut queue, 2), Some((1, Cause::Edited)));
+        assert!(!queue.is_stale(&1));
     }
 
     #[test]

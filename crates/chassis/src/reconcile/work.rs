@@ -42,7 +42,8 @@ pub struct Pace {
 pub enum AtStop {
     /// They are left to the next start; only what is under way is finished.
     Leave,
-    /// They are worked on first: what is said last is said before the end.
+    /// They are worked on first: what is said last is said before the end, without a wait for the cache. For controllers
+    /// that only report, and know what they wrote.
     FinishReady,
 }
 
@@ -356,6 +357,9 @@ impl<C: Controller> Loop<C> {
         let rest = async {
             loop {
                 if self.pace.at_stop == AtStop::FinishReady {
+                    // The watches have ended with the work: what we wrote last will not be shown any more.
+                    let now = self.work.0.clock.steady();
+                    self.work.lock().await_no_more(now);
                     self.start_all();
                 }
                 match self.under_way.join_next().await {

@@ -13,7 +13,7 @@ use chassis::actuator::{
 use chassis::lease::Epoch;
 use chassis::ledger::{Evidence, Rule};
 use chassis::{ApiError, FeedId, MetricName, Metrics, Trace};
-use control::{Backoff, Timers};
+use control::{Backoff, Mutant, Timers};
 use gc::{Due, Mode, Policy, Settled};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -63,7 +63,8 @@ pub(super) struct Done {
 impl Done {
     /// Whether the server did not answer at all.
     pub(super) fn was_unheard(&self) -> bool {
-        matches!(&self.outcome, Outcome::Failed(ApiError::TimedOut(_) | ApiError::Unreachable(_)))
+        let (Outcome::Failed(error) | Outcome::FoundDone(error)) = &self.outcome else { return false };
+        matches!(error, ApiError::TimedOut(_) | ApiError::Unreachable(_))
     }
 }
 
@@ -298,7 +299,7 @@ impl Deletions {
         }
         let object = &due.name;
         match outcome {
-            Outcome::Accepted => {
+            Outcome::Accepted | Outcome::FoundDone(_) => {
                 self.metrics.observe(MetricName::GcDeletionLateness, lateness);
                 tracing::info!(%policy, %object, uid = %due.uid, lateness_seconds = lateness, "deleted");
                 return true;
@@ -323,14 +324,14 @@ impl Deletions {
     fn judge(&mut self, policy: &NamespacedName, outcome: &Outcome, now: Timestamp) -> Settled {
         let later = |pause: Duration| now.checked_add(pause).unwrap_or(Timestamp::MAX);
         let Some(turn) = self.turns.get_mut(policy) else {
-            return if matches!(outcome, Outcome::Accepted | Outcome::Gone) {
+            return if matches!(outcome, Outcome::Accepted | Outcome::FoundDone(_) | Outcome::Gone) {
                 Settled::Deleted
             } else {
                 Settled::NotBefore(now)
             };
         };
         let hold = match outcome {
-            Outcome::Accepted | Outcome::Gone => {
+            Outcome::Accepted | Outcome::FoundDone(_) | Outcome::Gone => {
                 turn.backoff.reset();
                 (turn.denied, turn.not_before) = (None, None);
                 return Settled::Deleted;
@@ -341,7 +342,8 @@ impl Deletions {
             Outcome::Throttled(wait) | Outcome::Blocked { retry_after: wait, .. } => later(*wait),
             Outcome::Denied(error) => {
                 turn.denied = Some(error.to_string());
-                later(turn.backoff.after_failure())
+                let pause = turn.backoff.after_failure();
+                later(if Mutant::DeniedRetriedAtOnce.is_on() { Duration::ZERO } else { pause })
             }
             Outcome::Refused(_) => return Settled::NotBefore(later(HOLD_MAX)),
             Outcome::Failed(_) | Outcome::Unrecorded(_) => later(turn.backoff.after_failure()),

@@ -10,7 +10,7 @@ mod say;
 
 use std::time::Duration;
 
-use api::GarbageCollectionPolicyStatus;
+use api::{GarbageCollectionPolicyStatus, GcReason};
 use chassis::lease::Epoch;
 use chassis::reconcile::{Cause, Controller, Did, Report, Requeue, Work};
 use chassis::{ApiError, Class, Classify, MetricName, Metrics, Recorder, write_status};
@@ -21,7 +21,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
 use units::{NamespacedName, ResourceVersion};
 
-use self::board::{Board, Seen, Snapshot};
+use self::board::{Board, Seen, Shown, Snapshot};
+use self::conditions::Situation;
 use self::say::{Said, say};
 use super::apply::Deletions;
 use super::author::AuthorVerdict;
@@ -82,7 +83,8 @@ pub(super) fn reports(
 impl Reports {
     /// A policy is there, in this form; it counts here if we lead.
     pub(super) fn admit(&mut self, key: &NamespacedName, tracked: &Tracked, counts_here: bool) {
-        self.board.shows(key, &tracked.uid, &tracked.status, counts_here);
+        let shown = Shown { uid: &tracked.uid, version: tracked.version.as_ref(), status: &tracked.status };
+        self.board.shows(key, shown, counts_here);
         if let Some(version) = &tracked.version {
             self.work.shows(key, version.clone());
         }
@@ -135,7 +137,12 @@ impl Reports {
         let (observed, deletions) = seen;
         let Some(tracked) = observed.policy(key) else { return };
         self.posted_at.insert(key.clone(), now);
-        self.board.post(key, see(tracked, key, (observed, deletions), now, is_last));
+        let seen = see(tracked, key, (observed, deletions), now, is_last);
+        if is_last && Situation::of(&seen).reason() == GcReason::Listing {
+            // We end before we have seen anything: what stands there is better than what we could say.
+            return;
+        }
+        self.board.post(key, seen);
         self.work.add(key, if is_last { Cause::Edited } else { Cause::Changed });
     }
 }
@@ -232,6 +239,7 @@ impl Reporter {
         self.metrics.count(MetricName::StatusWrites, &[("outcome", outcome)]);
         match result {
             Ok(version) => {
+                self.board.wrote(key, said, version.clone());
                 self.work.wrote(key, version);
                 Ok(())
             }

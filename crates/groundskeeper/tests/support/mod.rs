@@ -125,7 +125,7 @@ pub(crate) fn holds(condition: bool, otherwise: impl std::fmt::Display) -> Resul
 }
 
 /// The end of every operator's log.
-fn last_words(cluster: &ControlPlane) -> String {
+pub(crate) fn last_words(cluster: &ControlPlane) -> String {
     let mut words = String::new();
     for entry in std::fs::read_dir(cluster.directory().join("logs")).unwrap() {
         let path = entry.unwrap().path();

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::{GarbageCollectionPolicyStatus, GcReason};
 use chassis::{MetricName, Metrics};
+use control::Mutant;
 use gc::{Counts, Policy};
 use jiff::Timestamp;
-use units::{NamespacedName, Uid};
+use units::{NamespacedName, ResourceVersion, Uid};
 
 use super::super::author::AuthorVerdict;
 use super::super::limits::EVENT_NAMES_MAX;
 use super::super::observe::{PlotState, Unusable};
+use super::say::Said;
 
 /// What a report about one policy is decided on.
 #[derive(Clone, Debug)]
@@ -70,19 +72,25 @@ struct Post {
     uid: Uid,
     seen: Option<Arc<Seen>>,
     status: GarbageCollectionPolicyStatus,
+    /// The version with the status that we wrote last.
+    written: Option<ResourceVersion>,
     tally: Tally,
     reason: Option<GcReason>,
 }
 
+/// A policy's status as the watch shows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<'a> {
+    pub(super) uid: &'a Uid,
+    pub(super) version: Option<&'a ResourceVersion>,
+    pub(super) status: &'a GarbageCollectionPolicyStatus,
+}
+
 impl Board {
-    /// The cluster shows this status of a policy. Counts go on from there, unless we are the one who counts.
-    pub(super) fn shows(
-        &self,
-        key: &NamespacedName,
-        uid: &Uid,
-        status: &GarbageCollectionPolicyStatus,
-        counts_here: bool,
-    ) {
+    /// The cluster shows this status of a policy. Counts go on from there, unless we are the one who counts. What is
+    /// older than our own last words is no news.
+    pub(super) fn shows(&self, key: &NamespacedName, shown: Shown<'_>, counts_here: bool) {
+        let Shown { uid, version, status } = shown;
         let mut posts = self.lock();
         let known = posts.policies.get_mut(key).filter(|post| post.uid == *uid);
         let Some(post) = known else {
@@ -91,15 +99,33 @@ impl Board {
                 uid: uid.clone(),
                 seen: None,
                 status: status.clone(),
+                written: None,
                 tally: Tally::of(status),
                 reason,
             };
             posts.policies.insert(key.clone(), post);
             return;
         };
+        let written = post.written.as_ref().zip(version);
+        if written.is_some_and(|(written, shown)| !shown.has_reached(written)) {
+            return;
+        }
         post.status = status.clone();
         if !counts_here && post.tally.untold == 0 {
             post.tally = Tally { told_at: post.tally.told_at, ..Tally::of(status) };
+        }
+    }
+
+    /// We have written this status of a policy. The next report goes on from there, also if the watch has yet to show it,
+    /// or never will because it has ended.
+    pub(super) fn wrote(&self, key: &NamespacedName, said: &Said, version: ResourceVersion) {
+        if Mutant::OwnWriteUnawaited.is_on() {
+            return;
+        }
+        let uid = &said.snapshot.seen.uid;
+        if let Some(post) = self.lock().policies.get_mut(key).filter(|post| post.uid == *uid) {
+            post.status = said.status.clone();
+            post.written = Some(version);
         }
     }
 
