@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use control::{Backoff, Mutant};
 use kube::Client;
+use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use units::{GroupVersionKind, ResourceVersion};
 
 use crate::discovery::{Resource, Unserved, resolve};
 use crate::error::{ApiError, Class, Classify};
-use crate::limits::{FEED_REOPEN_PAUSE, FEED_RETRY_FIRST, FEED_RETRY_MAX};
+use crate::limits::{FEED_REOPEN_PAUSE, FEED_RETRY_FIRST, FEED_RETRY_MAX, FEED_SETTLED};
 use crate::metrics::{MetricName, Metrics};
 use crate::supervisor::Supervisor;
 
@@ -84,11 +85,15 @@ pub enum FeedEvent<V> {
     Unreadable {
         /// Its metadata.
         meta: Box<views::Meta>,
+        /// Its status as it stands, if it has one.
+        status: Option<Box<RawValue>>,
         /// What is wrong with it.
         error: String,
     },
     /// The listing is complete.
     Listed,
+    /// The server does not know the kind any more: every object of it is gone.
+    Vanished,
 }
 
 /// How a feed is.
@@ -274,11 +279,10 @@ impl<V: View> FeedTask<V> {
             if self.signals.relist.swap(false, Ordering::AcqRel) {
                 watcher.list_by_quorum();
             }
-            let sink = (self.id, &self.sink);
-            let ended = tokio::select! {
-                ended = watcher.run(sink, &self.signals.live, &mut self.backoff) => ended,
-                () = self.signals.doubt.notified() => Ended::Doubted,
-            };
+            let (ended, lasted) = self.connection(&mut watcher).await;
+            if lasted {
+                self.backoff.reset();
+            }
             watcher.end(&ended);
             if self.target.continuity == Continuity::Relist {
                 self.signals.live.store(false, Ordering::Release);
@@ -288,10 +292,12 @@ impl<V: View> FeedTask<V> {
             let error = match ended {
                 Ended::Unheard => return Err(Unheard),
                 Ended::Normally | Ended::Expired | Ended::Doubted => {
-                    // A server that closes at once must not make us spin.
-                    tokio::time::sleep(FEED_REOPEN_PAUSE).await;
+                    // A server that ends every watch at once must not make us spin, nor list as fast as it can answer.
+                    let pause = if lasted { FEED_REOPEN_PAUSE } else { self.backoff.after_failure() };
+                    tokio::time::sleep(pause).await;
                     continue;
                 }
+                Ended::Silent(span) => ApiError::TimedOut(span),
                 Ended::Failed(error) => error,
             };
             self.signals.live.store(false, Ordering::Release);
@@ -299,8 +305,7 @@ impl<V: View> FeedTask<V> {
             match (error.code(), error.class()) {
                 (Some(404), _) => {
                     // The kind is gone, or never was: its objects are gone with it.
-                    self.send(FeedEvent::Listing(None)).await?;
-                    self.send(FeedEvent::Listed).await?;
+                    self.send(FeedEvent::Vanished).await?;
                     return Ok(Parked::Unavailable(error));
                 }
                 (_, Class::Denied) => {
@@ -308,6 +313,21 @@ impl<V: View> FeedTask<V> {
                     return Ok(Parked::Forbidden { verb, resource: resource.name(), message });
                 }
                 _ => self.park(Parked::Unavailable(error)).await?,
+            }
+        }
+    }
+
+    /// One connection to its end, and whether it lasted long enough for troubles before it to be over.
+    async fn connection(&mut self, watcher: &mut Watcher) -> (Ended, bool) {
+        let running = watcher.run((self.id, &self.sink), &self.signals.live);
+        let lasting = tokio::time::sleep(FEED_SETTLED);
+        tokio::pin!(running, lasting);
+        let mut lasted = false;
+        loop {
+            tokio::select! {
+                ended = &mut running => return (ended, lasted),
+                () = self.signals.doubt.notified() => return (Ended::Doubted, lasted),
+                () = &mut lasting, if !lasted => lasted = true,
             }
         }
     }

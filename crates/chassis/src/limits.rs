@@ -39,6 +39,10 @@ pub const FEED_RETRY_MAX: Duration = Duration::from_secs(5);
 /// How long a feed rests between two connections, so that a server which closes at once does not make it spin.
 pub const FEED_REOPEN_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a connection must have lasted for what went wrong before it to be over. What ends sooner is waited for ever
+/// longer, so that watches which are refused after every listing do not become a storm of listings.
+pub const FEED_SETTLED: Duration = Duration::from_secs(3);
+
 /// Events of feeds that may wait to be taken in: a page and a bit, so that a feed does not outrun its reader's memory.
 pub const FEED_QUEUE_EVENTS: usize = 1_024;
 

@@ -34,6 +34,10 @@ pub struct Ground {
     /// Deletions that failed are not tried again before this time, in milliseconds.
     not_before: HashMap<u32, i64>,
     listing: u32,
+    /// The listing that was not believed, until another one settles what it lacked.
+    doubted: Option<u32>,
+    /// Objects that were held when the listing began.
+    known: usize,
     /// The version up to which the watch had shown everything when the listing began.
     watched: Option<ResourceVersion>,
     /// Objects that the listing shows as the watch should have shown them before.
@@ -113,8 +117,14 @@ impl Ground {
     /// watch has shown everything before.
     pub fn begin_listing(&mut self, watched: Option<ResourceVersion>) {
         self.listing = self.listing.wrapping_add(1);
+        self.known = self.len();
         self.watched = watched;
         self.missed = 0;
+    }
+
+    /// How many objects were held when the listing began.
+    pub fn known(&self) -> usize {
+        self.known
     }
 
     /// How many objects the listing that is under way has not shown.
@@ -122,11 +132,27 @@ impl Ground {
         self.unlisted_slots().count()
     }
 
-    /// The listing is complete. Returns how many objects it showed that the watch should have shown before.
+    /// How many objects have not been shown since the doubted listing began; none if none is in doubt.
+    pub fn unlisted_again(&self) -> usize {
+        let Some(doubted) = self.doubted else { return 0 };
+        let before = |entry: &&Entry| {
+            let since = entry.listing.wrapping_sub(doubted);
+            since > u32::MAX / 2
+        };
+        self.slots.iter().flatten().filter(before).count()
+    }
+
+    /// The listing is complete, and is not believed: what it has not shown stays until another listing is believed.
+    pub fn doubt_listing(&mut self) {
+        self.doubted = Some(self.listing);
+        self.watched = None;
+    }
+
+    /// The listing is complete, and is believed. Returns how many objects it showed that the watch should have shown before.
     pub fn finish_listing(&mut self) -> u64 {
         let gone: Vec<u32> = self.unlisted_slots().collect();
         gone.into_iter().for_each(|slot| self.vacate(slot));
-        self.watched = None;
+        (self.watched, self.doubted) = (None, None);
         std::mem::take(&mut self.missed)
     }
 

@@ -179,6 +179,30 @@ fn a_dry_run_knows_what_falls_due_next() {
 }
 
 #[test]
+fn what_a_doubted_listing_does_not_show_stays_until_one_is_believed() {
+    let mut ground = ground(policy(60, |_| {}));
+    let list = |ground: &mut Ground, names: &[&str]| {
+        ground.begin_listing(None);
+        names.iter().for_each(|name| ground.apply(Thing::new(name, 0).object()));
+    };
+    list(&mut ground, &["a", "b", "c"]);
+    ground.finish_listing();
+
+    list(&mut ground, &["c"]);
+    assert_eq!((ground.known(), ground.unlisted(), ground.unlisted_again()), (3, 2, 0));
+    ground.doubt_listing();
+    assert_eq!(ground.counts(&key()).matched, 3);
+
+    // The second listing breaks off after what the first had lacked; the third lacks what the first had shown.
+    list(&mut ground, &["a"]);
+    list(&mut ground, &["a"]);
+    assert_eq!((ground.unlisted(), ground.unlisted_again()), (2, 1));
+    ground.finish_listing();
+    assert_eq!((ground.unlisted_again(), ground.counts(&key()).matched), (0, 1));
+    assert_eq!(names(&due(&mut ground, 60)), ["a"]);
+}
+
+#[test]
 fn what_a_listing_does_not_show_any_more_is_gone() {
     let mut ground = ground(policy(60, |_| {}));
     ground.begin_listing(None);

@@ -30,7 +30,7 @@ impl View for api::GarbageCollectionPolicy {
 pub(super) enum Line<V> {
     Applied(V),
     Deleted(V),
-    Unreadable { meta: Box<views::Meta>, error: String },
+    Unreadable { meta: Box<views::Meta>, status: Option<Box<RawValue>>, error: String },
     Bookmark { resource_version: String, initial_events_end: bool },
     Error(Box<kube::core::Status>),
 }
@@ -79,10 +79,24 @@ fn view<V: View>(object: &str, readable: impl Fn(V) -> Line<V>) -> serde_json::R
     match serde_json::from_str(object) {
         Ok(view) => Ok(readable(view)),
         Err(error) => {
-            let views::Object { metadata } = serde_json::from_str(object)?;
-            Ok(Line::Unreadable { meta: Box::new(metadata), error: error.to_string() })
+            let Remains { metadata, status } = serde_json::from_str(object)?;
+            Ok(Line::Unreadable { meta: Box::new(metadata), status, error: without_place(&error) })
         }
     }
+}
+
+/// What is kept of an object that cannot be understood.
+#[derive(Deserialize)]
+struct Remains {
+    metadata: views::Meta,
+    #[serde(default)]
+    status: Option<Box<RawValue>>,
+}
+
+/// What is wrong, without where: that moves with every change elsewhere, such as our telling of it in the status.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
 }
 
 /// One page of a listing.
@@ -129,11 +143,13 @@ mod tests {
 
     #[test]
     fn an_object_that_cannot_be_understood_is_still_named() {
-        let odd = br#"{"type":"ADDED","object":{"metadata":{"name":"odd","namespace":"team"},"spec":{"ttl":"soon"}}}"#;
-        let Line::Unreadable { meta, error } = line::<api::GarbageCollectionPolicy>(odd).unwrap() else {
+        let odd = br#"{"type":"ADDED","object":{"metadata":{"name":"odd","namespace":"team"},"spec":{"ttl":"soon"},"status":{"matched":7}}}"#;
+        let Line::Unreadable { meta, status, error } = line::<api::GarbageCollectionPolicy>(odd).unwrap()
+        else {
             panic!("it is not readable")
         };
         assert_eq!((&*meta.name, meta.namespace.as_deref()), ("odd", Some("team")));
-        assert!(!error.is_empty());
+        assert!(!error.is_empty() && !error.contains("column"), "{error}");
+        assert_eq!(status.unwrap().get(), r#"{"matched":7}"#);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use control::{Backoff, Mutant};
+use control::Mutant;
 use futures::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 use kube::Client;
 use tokio::sync::mpsc;
@@ -30,6 +30,8 @@ pub(super) enum Ended {
     Expired,
     /// It was given up because it could no longer be relied on.
     Doubted,
+    /// It said nothing for this long.
+    Silent(Duration),
     /// It failed.
     Failed(ApiError),
     /// Nobody listens any more.
@@ -42,6 +44,7 @@ impl Ended {
             Self::Normally => "ended",
             Self::Expired => "expired",
             Self::Doubted => "doubted",
+            Self::Silent(_) => "silent",
             Self::Failed(_) => "failed",
             Self::Unheard => "stopped",
         }
@@ -51,6 +54,7 @@ impl Ended {
 /// Why reading a stream stopped; an end in good order is not a reason.
 enum Stop {
     Expired,
+    Silent(Duration),
     Failed(ApiError),
     Unheard,
 }
@@ -109,16 +113,12 @@ impl Watcher {
     }
 
     /// Lists if need be, watches, and passes on what comes.
-    pub(super) async fn run<V: View>(
-        &mut self,
-        sink: Sink<'_, V>,
-        live: &AtomicBool,
-        backoff: &mut Backoff,
-    ) -> Ended {
-        match self.connection(sink, live, backoff).await {
+    pub(super) async fn run<V: View>(&mut self, sink: Sink<'_, V>, live: &AtomicBool) -> Ended {
+        match self.connection(sink, live).await {
             Ok(()) => Ended::Normally,
             Err(Stop::Unheard) => Ended::Unheard,
             Err(Stop::Failed(error)) => Ended::Failed(error),
+            Err(Stop::Silent(span)) => Ended::Silent(span),
             Err(Stop::Expired) => Ended::Expired,
         }
     }
@@ -127,7 +127,9 @@ impl Watcher {
     pub(super) fn end(&mut self, ended: &Ended) {
         self.seen_before = self.seen.clone().or(self.seen_before.take());
         let is_expired = matches!(ended, Ended::Expired) && !Mutant::ExpiredWatchResumed.is_on();
-        let resumes = self.target.continuity == Continuity::Resume && !is_expired;
+        // That a watch opens again says little after a silence: only a listing shows that somebody answers.
+        let is_silent = matches!(ended, Ended::Silent(_));
+        let resumes = self.target.continuity == Continuity::Resume && !is_expired && !is_silent;
         if !resumes {
             self.seen = None;
         }
@@ -135,14 +137,9 @@ impl Watcher {
         self.line = Vec::new();
     }
 
-    async fn connection<V: View>(
-        &mut self,
-        sink: Sink<'_, V>,
-        live: &AtomicBool,
-        backoff: &mut Backoff,
-    ) -> Result<(), Stop> {
+    async fn connection<V: View>(&mut self, sink: Sink<'_, V>, live: &AtomicBool) -> Result<(), Stop> {
         if self.seen.is_none() && self.streams && !self.by_quorum {
-            match self.list_as_stream(sink, live, backoff).await {
+            match self.list_as_stream(sink, live).await {
                 Err(Stop::Failed(error)) if refuses_streaming(&error) => self.streams = false,
                 other => return other,
             }
@@ -154,23 +151,16 @@ impl Watcher {
         self.verb = "watch";
         let query = format!("resourceVersion={}", paths::segment(self.seen.as_deref().unwrap_or_default()));
         let stream = self.open(&query).await?;
-        backoff.reset();
         live.store(true, Ordering::Release);
         send(sink, FeedEvent::State(FeedState::Live(Arc::clone(&self.resource)))).await?;
         self.read(stream, sink, live).await
     }
 
     /// One request that lists and then watches.
-    async fn list_as_stream<V: View>(
-        &mut self,
-        sink: Sink<'_, V>,
-        live: &AtomicBool,
-        backoff: &mut Backoff,
-    ) -> Result<(), Stop> {
+    async fn list_as_stream<V: View>(&mut self, sink: Sink<'_, V>, live: &AtomicBool) -> Result<(), Stop> {
         self.verb = "watch";
         let stream = self.open("sendInitialEvents=true&resourceVersionMatch=NotOlderThan").await?;
         send(sink, self.listing()).await?;
-        backoff.reset();
         self.read(stream, sink, live).await
     }
 
@@ -241,8 +231,8 @@ impl Watcher {
             Line::Unreadable { error, .. } if Mutant::PoisonEndsWatch.is_on() => {
                 return Err(ApiError::Garbled(error).into());
             }
-            Line::Unreadable { meta, error } => {
-                (meta.resource_version.clone(), FeedEvent::Unreadable { meta, error })
+            Line::Unreadable { meta, status, error } => {
+                (meta.resource_version.clone(), FeedEvent::Unreadable { meta, status, error })
             }
             Line::Bookmark { .. } | Line::Error(_) => return Ok(()),
         };
@@ -329,7 +319,7 @@ async fn read_line(
     let mut bounded = stream.take(limit);
     let reading = bounded.read_until(b'\n', line);
     match tokio::time::timeout(silence_max, reading).await {
-        Err(_) => Err(ApiError::TimedOut(silence_max).into()),
+        Err(_) => Err(Stop::Silent(silence_max)),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
         Ok(Err(error)) => Err(ApiError::Unreachable(error.to_string()).into()),
         Ok(Ok(_)) if line.len() >= WATCH_LINE_BYTES_MAX => {

@@ -83,7 +83,7 @@ metrics! {
     StatusWrites = Counter, "groundskeeper_status_writes", ["outcome"],
         "Status writes by outcome: written, conflict, failed";
     WatchRestarts = Counter, "groundskeeper_watch_restarts", ["reason"],
-        "Watches that ended, by reason: ended, expired, doubted, failed, stopped";
+        "Watches that ended, by reason: ended, expired, doubted, silent, failed, stopped";
     MassChangeDoubts = Counter, "groundskeeper_mass_change_doubts", [],
         "Listings that had lost so many objects at once that they were not believed before a second look";
     MissedEvents = Counter, "groundskeeper_missed_events", ["controller"],

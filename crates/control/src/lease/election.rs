@@ -12,6 +12,9 @@ use crate::{Mutant, Steady};
 /// How long a released lease claims to last: nobody waits for it (client-go writes the same).
 const RELEASED_DURATION: Duration = Duration::from_secs(1);
 
+/// How often a standby looks at the least: a lease that was released is to have its next holder within a second.
+const LOOK_EVERY_MAX: Duration = Duration::from_millis(700);
+
 /// What the driver has to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Move {
@@ -82,12 +85,13 @@ impl Election {
     /// A candidate that has seen nothing yet. `identity` must be unique to this run of this process (a pod's name with
     /// random characters, say), for whatever carries it counts as ours; it also seeds the jitter.
     ///
-    /// A standby looks at every half retry period and up to a fifth more, for its takeover is late by what it overlooks.
+    /// A standby looks at every half retry period, and at the least every 0.7 seconds, and up to a fifth more: its takeover
+    /// is late by what it overlooks.
     pub fn new(identity: &str, terms: LeaseTerms) -> Self {
         Self {
             identity: identity.into(),
             terms,
-            look_every: (terms.retry_period / 2).mul_f64(1.0 + 0.2 * jitter(identity)),
+            look_every: (terms.retry_period / 2).min(LOOK_EVERY_MAX).mul_f64(1.0 + 0.2 * jitter(identity)),
             pause: terms.retry_period / 10,
             believes_foreign_clocks: Mutant::ForeignClockBelieved.is_on(),
             role: Role::Candidate,
@@ -599,6 +603,6 @@ mod tests {
         let spans: std::collections::BTreeSet<_> =
             (0..50).map(|n| candidate(&format!("pod-{n}")).look_every).collect();
         assert!(spans.len() > 45);
-        assert!(spans.iter().all(|span| (1_000..=1_200).contains(&span.as_millis())));
+        assert!(spans.iter().all(|span| (700..=840).contains(&span.as_millis())));
     }
 }

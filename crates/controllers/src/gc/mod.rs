@@ -213,6 +213,7 @@ impl GarbageCollector {
 
     fn take_policy_event(&mut self, event: FeedEvent<GarbageCollectionPolicy>) {
         let now = self.clock.now();
+        let is_listed = matches!(event, FeedEvent::Listed);
         for key in self.observed.policy_event(event) {
             match self.observed.policy(&key) {
                 None => {
@@ -226,6 +227,9 @@ impl GarbageCollector {
                     self.look_at(&key, now);
                 }
             }
+        }
+        if is_listed && self.observed.doubts_policies() {
+            self.policy_feed.relist();
         }
     }
 

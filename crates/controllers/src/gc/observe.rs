@@ -11,7 +11,7 @@ use chassis::{
     Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, MetricName, Metrics, Parked,
     Representation, Resource,
 };
-use control::Timers;
+use control::{Belief, Confirmation, MassChange, MassChangeRules, Timers};
 use gc::{Ground, Invalid, Policy};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -45,8 +45,11 @@ pub(super) struct Observed {
     last_id: FeedId,
     /// When each ground is listed anew, to see whether its watch has shown everything.
     scans: Timers<FeedId>,
-    /// The policies that the listing under way has shown; none when it is complete.
+    /// The policies that the listing under way has shown; none when it is complete and believed.
     shown: Option<BTreeSet<NamespacedName>>,
+    /// What the guard doubts: the policies that the last listing lacked.
+    lacked: BTreeSet<NamespacedName>,
+    guard: MassChange,
     why_no_policies: String,
 }
 
@@ -83,6 +86,7 @@ pub(super) enum Unusable {
 /// A ground with its watch.
 pub(super) struct Plot {
     pub(super) ground: Ground,
+    guard: MassChange,
     pub(super) state: PlotState,
     target: FeedTarget,
     feed: Feed,
@@ -117,13 +121,20 @@ impl Observed {
             last_id: 0,
             scans: Timers::default(),
             shown: Some(BTreeSet::new()),
+            lacked: BTreeSet::new(),
+            guard: MassChange::new(MassChangeRules::DEFAULT),
             why_no_policies: "the policies have not been listed yet".to_owned(),
         }
     }
 
-    /// Whether a listing of the policies has been completed, and none is under way.
+    /// Whether a listing of the policies has been completed and believed, and none is under way.
     pub(super) fn has_all_policies(&self) -> bool {
         self.shown.is_none()
+    }
+
+    /// Whether the last listing of the policies is not believed, so that another one is needed.
+    pub(super) fn doubts_policies(&self) -> bool {
+        self.guard.is_in_doubt()
     }
 
     /// What stands in the way of seeing the policies.
@@ -194,13 +205,20 @@ impl Observed {
                 Vec::new()
             }
             FeedEvent::Listed => self.finish_policy_listing(),
+            FeedEvent::Vanished => {
+                self.shown = Some(BTreeSet::new());
+                self.believe_policy_listing()
+            }
             FeedEvent::Deleted(policy) => {
                 let key = key(policy.metadata.namespace.as_deref(), policy.metadata.name.as_deref());
                 self.drop_policy(&key);
                 vec![key]
             }
             FeedEvent::Applied(policy) => vec![self.take_policy(policy)],
-            FeedEvent::Unreadable { meta, error } => vec![self.take_unreadable(&meta, error)],
+            FeedEvent::Unreadable { meta, status, error } => {
+                let status = status.and_then(|status| serde_json::from_str(status.get()).ok());
+                vec![self.take_unreadable(&meta, status.unwrap_or_default(), error)]
+            }
         }
     }
 
@@ -223,8 +241,26 @@ impl Observed {
             .collect()
     }
 
+    /// A listing of the policies is complete. One that lacks many of them is believed once a second one does so, too.
     fn finish_policy_listing(&mut self) -> Vec<NamespacedName> {
+        let shown = self.shown.clone().unwrap_or_default();
+        let lacked: BTreeSet<_> = self.policies.keys().filter(|key| !shown.contains(*key)).cloned().collect();
+        let lacked_too = self.lacked.intersection(&lacked).count();
+        let known = self.policies.len();
+        if believes(&mut self.guard, known, lacked.len(), lacked_too) {
+            return self.believe_policy_listing();
+        }
+        self.why_no_policies =
+            format!("a listing lacks {} of {known} policies; they are being listed again", lacked.len());
+        self.feeds.metrics.count(MetricName::MassChangeDoubts, &[]);
+        tracing::warn!(known, lacked = lacked.len(), "a listing of the policies is not believed");
+        self.lacked = lacked;
+        Vec::new()
+    }
+
+    fn believe_policy_listing(&mut self) -> Vec<NamespacedName> {
         let shown = self.shown.take().unwrap_or_default();
+        self.lacked.clear();
         let gone: Vec<_> = self.policies.keys().filter(|key| !shown.contains(*key)).cloned().collect();
         gone.iter().for_each(|key| self.drop_policy(key));
         "the policies are being listed anew".clone_into(&mut self.why_no_policies);
@@ -271,12 +307,16 @@ impl Observed {
         }
     }
 
-    fn take_unreadable(&mut self, meta: &views::Meta, error: String) -> NamespacedName {
+    fn take_unreadable(
+        &mut self,
+        meta: &views::Meta,
+        status: GarbageCollectionPolicyStatus,
+        error: String,
+    ) -> NamespacedName {
         let key = key(meta.namespace.as_deref(), Some(&meta.name));
         tracing::warn!(policy = %key, error, "a policy cannot be understood");
         let uid = meta.uid.clone().unwrap_or_else(|| Uid::from(""));
         let spec = Err(Unusable::Unreadable(error));
-        let status = self.policies.get(&key).map(|known| known.status.clone()).unwrap_or_default();
         let version = meta.resource_version.clone();
         let (author, verdict) = (Err(AuthorUnknown::Missing), AuthorVerdict::Unchecked);
         let tracked = Tracked { uid, generation: None, version, spec, status, author, verdict, plot: None };
@@ -334,7 +374,8 @@ impl Observed {
         tracing::info!(kind = %target.kind, namespace = target.namespace, "watching");
         let feed = self.feeds.start(id, target.clone(), &self.sink);
         self.ids.insert(target.clone(), id);
-        self.plots.insert(id, Plot { ground: Ground::default(), state: PlotState::Listing, target, feed });
+        let (ground, guard) = (Ground::default(), MassChange::new(MassChangeRules::DEFAULT));
+        self.plots.insert(id, Plot { ground, guard, state: PlotState::Listing, target, feed });
         id
     }
 
@@ -390,7 +431,7 @@ impl Plot {
     /// The resource, if what the ground shows can be relied on now.
     pub(super) fn reliable(&self) -> Option<&Arc<Resource>> {
         match &self.state {
-            PlotState::Live(resource) if self.feed.is_live() => Some(resource),
+            PlotState::Live(resource) if self.feed.is_live() && !self.guard.is_in_doubt() => Some(resource),
             _ => None,
         }
     }
@@ -404,7 +445,19 @@ impl Plot {
         }
     }
 
-    /// A listing is complete. What it shows and the watch did not is news that was missed.
+    /// A listing is complete. One that lacks much of what was there is believed once a second one does so, too.
+    fn judge_listing(&mut self, metrics: &Metrics) {
+        let (known, lacked) = (self.ground.known(), self.ground.unlisted());
+        if believes(&mut self.guard, known, lacked, self.ground.unlisted_again()) {
+            return self.finish_listing(metrics);
+        }
+        metrics.count(MetricName::MassChangeDoubts, &[]);
+        tracing::warn!(kind = %self.target.kind, namespace = self.target.namespace, known, lacked, "a listing is not believed");
+        self.ground.doubt_listing();
+        self.feed.relist();
+    }
+
+    /// A listing is believed. What it shows and the watch did not is news that was missed.
     fn finish_listing(&mut self, metrics: &Metrics) {
         let missed = self.ground.finish_listing();
         if missed > 0 {
@@ -416,14 +469,19 @@ impl Plot {
     fn take(&mut self, event: FeedEvent<views::Object>, metrics: &Metrics) {
         match event {
             FeedEvent::Listing(watched) => self.ground.begin_listing(watched),
-            FeedEvent::Listed => self.finish_listing(metrics),
+            FeedEvent::Listed => self.judge_listing(metrics),
+            FeedEvent::Vanished => {
+                self.guard = MassChange::new(MassChangeRules::DEFAULT);
+                self.ground.begin_listing(None);
+                self.finish_listing(metrics);
+            }
             FeedEvent::Applied(object) => self.ground.apply(object.metadata.into()),
             FeedEvent::Deleted(object) => {
                 if let Some(uid) = &object.metadata.uid {
                     self.ground.remove(&object.metadata.name, uid);
                 }
             }
-            FeedEvent::Unreadable { meta, error } => {
+            FeedEvent::Unreadable { meta, error, .. } => {
                 // Metadata that cannot be understood cannot be judged: whatever was known of the object is forgotten.
                 tracing::warn!(kind = %self.target.kind, namespace = self.target.namespace, name = %meta.name, error, "an object cannot be understood; it is left alone");
                 if let Some(uid) = &meta.uid {
@@ -439,6 +497,14 @@ impl Plot {
     }
 }
 
+/// Whether a complete listing is to be taken in: it lacks so many of the known things, and of those that the doubted one
+/// before it lacked, so many again.
+fn believes(guard: &mut MassChange, known: usize, lacked: usize, lacked_again: usize) -> bool {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let agreed = guard.is_in_doubt() && guard.confirm(count(lacked_again)) == Confirmation::Agreed;
+    agreed || guard.judge(count(known), count(lacked)) == Belief::Believed
+}
+
 fn key(namespace: Option<&str>, name: Option<&str>) -> NamespacedName {
     NamespacedName::new(namespace.unwrap_or_default(), name.unwrap_or_default())
 }
@@ -450,5 +516,21 @@ fn tell_parked(parked: &Parked, target: &FeedTarget, reason: &str) {
         tracing::info!(%kind, namespace, reason, "cannot watch yet");
     } else {
         tracing::warn!(%kind, namespace, reason, "cannot watch");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_listing_lacks_is_believed_to_be_gone_once_a_second_one_lacks_it_too() {
+        let mut guard = MassChange::new(MassChangeRules::DEFAULT);
+        assert!(believes(&mut guard, 100, 5, 0), "a few may go");
+        assert!(!believes(&mut guard, 100, 60, 0));
+        assert!(!believes(&mut guard, 100, 60, 20), "it lacks other ones, and is doubted in its turn");
+        assert!(believes(&mut guard, 100, 80, 60));
+        assert!(!believes(&mut guard, 100, 60, 0), "each loss is doubted anew");
+        assert!(believes(&mut guard, 100, 0, 0), "the second one shows them all");
     }
 }

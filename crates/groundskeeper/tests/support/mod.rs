@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at the clock, and delete as users do")]
 
 pub(crate) mod audit;
+pub(crate) mod checks;
 pub(crate) mod drafts;
 pub(crate) mod operator;
 pub(crate) mod proxy;

@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, holds, identity};
 /// A running operator; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Operator {
-    process: ManagedProcess,
+    pub(crate) process: ManagedProcess,
     metrics: SocketAddr,
     health: SocketAddr,
     pub(crate) name: String,
