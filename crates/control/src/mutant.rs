@@ -15,7 +15,7 @@ pub enum Mutant {
     NoUidPrecondition,
     /// Deletions carry no resourceVersion precondition.
     NoResourceVersion,
-    /// A destructive act does not ask whether its epoch is still valid.
+    /// A destructive act does not ask whether its epoch is still valid, and nobody tells it.
     NoEpochCheck,
     /// A list that lost too much at once is believed.
     EmptyListBelieved,
