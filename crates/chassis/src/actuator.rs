@@ -185,6 +185,8 @@ pub enum Outcome {
     Failed(ApiError),
     /// The epoch had ended; nothing was sent, or nobody waited for the answer.
     Fenced,
+    /// The epoch ended while the answer was awaited: it may have been done.
+    CutOff,
     /// It could not be recorded first, so it was not done.
     Unrecorded(String),
     /// There was no warrant for it.
@@ -206,7 +208,7 @@ impl Outcome {
             Self::Blocked { .. } => "blocked",
             Self::Throttled(_) => "throttled",
             Self::Failed(_) => "failed",
-            Self::Fenced => "fenced",
+            Self::Fenced | Self::CutOff => "fenced",
             Self::Unrecorded(_) => "unrecorded",
             Self::Refused(_) => "refused",
         }
@@ -219,6 +221,7 @@ impl Outcome {
             Self::FoundDone(error) => {
                 (self.label(), Some(format!("found to be done; the answer was lost: {error}")))
             }
+            Self::CutOff => ("unknown", Some("the epoch ended before the answer came".to_owned())),
             Self::Denied(error) | Self::Failed(error) => (self.label(), Some(error.to_string())),
             Self::Blocked { message, .. } => (self.label(), Some(message.clone())),
             _ => (self.label(), None),
@@ -319,7 +322,7 @@ impl Actuator {
         }
         match fenced(epoch, bounded(self.client.0.request_text(request))).await {
             // It may have reached the server all the same; the preconditions hold there.
-            None => Outcome::Fenced,
+            None => Outcome::CutOff,
             Some(Ok(_)) => Outcome::Accepted,
             Some(Err(error)) => became(error, act),
         }

@@ -304,7 +304,7 @@ impl Deletions {
                 tracing::info!(%policy, %object, uid = %due.uid, lateness_seconds = lateness, "deleted");
                 return true;
             }
-            Outcome::Gone | Outcome::Changed | Outcome::Fenced | Outcome::Refused(_) => {
+            Outcome::Gone | Outcome::Changed | Outcome::Fenced | Outcome::CutOff | Outcome::Refused(_) => {
                 tracing::debug!(%policy, %object, outcome = outcome.label(), "not deleted");
             }
             Outcome::Throttled(wait) | Outcome::Blocked { retry_after: wait, .. } => {
@@ -338,7 +338,7 @@ impl Deletions {
             }
             Outcome::Changed => return Settled::Changed,
             // Whoever leads next judges it again.
-            Outcome::Fenced => return Settled::NotBefore(now),
+            Outcome::Fenced | Outcome::CutOff => return Settled::NotBefore(now),
             Outcome::Throttled(wait) | Outcome::Blocked { retry_after: wait, .. } => later(*wait),
             Outcome::Denied(error) => {
                 turn.denied = Some(error.to_string());
