@@ -183,7 +183,7 @@ pub enum Outcome {
     Throttled(Duration),
     /// It failed, or nobody knows: the server may have done it without our hearing of it.
     Failed(ApiError),
-    /// The epoch had ended; nothing was sent, or nobody waited for the answer.
+    /// The epoch had ended; nothing was sent.
     Fenced,
     /// The epoch ended while the answer was awaited: it may have been done.
     CutOff,
