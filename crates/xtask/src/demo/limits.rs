@@ -20,6 +20,10 @@ pub(super) const OPERATOR_STOP: Duration = Duration::from_secs(20);
 /// A deletion that is later than this is a failure. A healthy one takes milliseconds; the rest is for busy machines.
 pub(super) const LATENESS_MAX: Duration = Duration::from_secs(5);
 
+/// A standby that goes on later than this after the leader's death is a failure. A healthy one takes as long as the lease
+/// lasts here (4 s) and a try (1 s); the rest is for busy machines.
+pub(super) const TAKEOVER_MAX: Duration = Duration::from_secs(20);
+
 /// Lines of a log that a failure shows.
 pub(super) const LOG_LINES: usize = 15;
 
