@@ -128,7 +128,7 @@ impl TheirCluster {
             self.namespace, self.own_namespace
         ));
         self.screen.gap();
-        self.screen.say("Should this machine fail in between, this removes everything:");
+        self.screen.say("Should this machine fail in between, this removes everything (groundskeeper is what was just built):");
         self.removal().iter().for_each(|line| self.screen.command(line));
         if consent == Consent::Given {
             self.screen.gap();
