@@ -1,30 +1,31 @@
-//! What a cluster needs before the operator runs: its kind of object, and exactly its rights.
+//! What a cluster needs before the operator runs: its kind of object, exactly its rights, and what guards both.
 
-use anyhow::{Result, ensure};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use anyhow::{Context as _, Result, ensure};
 
 use super::site::Site;
 
 const COLLECTED: [&str; 2] = ["configmaps", "jobs.batch"];
 
-/// The line that prints the operator's rights.
-pub(super) fn rbac_line(namespace: Option<&str>) -> String {
+/// The line that installs. The operator runs on this machine, so there is no workload in the cluster.
+pub(super) fn line(namespace: Option<&str>, webhook: Option<SocketAddr>) -> String {
     let namespace = namespace.map(|namespace| format!(" --namespace {namespace}")).unwrap_or_default();
-    format!("groundskeeper rbac{namespace} --collect {}", COLLECTED.join(" --collect "))
+    let webhook = webhook.map(|address| format!(" --webhook-url https://{address}")).unwrap_or_default();
+    format!(
+        "groundskeeper install{namespace} --no-workload --collect {}{webhook}",
+        COLLECTED.join(" --collect ")
+    )
 }
 
-/// Applies what the program itself prints.
-pub(super) async fn apply(site: &Site) -> Result<()> {
-    site.shell.show(&format!("groundskeeper crds | {}", site.kubectl("apply --server-side -f -"))).await?;
-    site.shell.show(&format!("{} | {}", rbac_line(None), site.kubectl("apply -f -"))).await?;
-    Ok(())
+/// A free port on loopback for the webhook. Nobody holds it until the operator does.
+pub(super) fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
+    listener.local_addr().context("looking for a free port")
 }
 
 /// Waits until all of it is in force, and shows what the operator may do, and may not.
 pub(super) async fn check(site: &Site) -> Result<()> {
-    let established = site.kubectl(
-        "wait --for=condition=Established --timeout=60s crd/garbagecollectionpolicies.groundskeeper.dev",
-    );
-    site.shell.quietly(&established).await?;
     let may = |resource: &str| {
         format!("kubectl --kubeconfig {} auth can-i delete {resource}", site.operator_kubeconfig.display())
     };

@@ -13,8 +13,8 @@ use std::process::{ExitStatus, Stdio};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 
-/// `$1` is a directory to remove at the end, or empty; the rest is the command. A line on the pipe is a polite request
-/// to end.
+/// `$1` is a directory to remove at the end, or empty; the rest is the command. A line on the pipe names a signal for the
+/// command.
 const SCRIPT: &str = r#"
 directory=$1
 shift
@@ -23,7 +23,7 @@ exec 3<&0 </dev/null
 child=$!
 {
     trap '' TERM
-    while read -r _ <&3; do kill -s TERM "$child"; done
+    while read -r signal <&3; do kill -s "$signal" "$child"; done
     [ -z "$directory" ] || rm -rf -- "$directory"
     kill -s KILL 0
 } >/dev/null 2>&1 &
@@ -75,7 +75,16 @@ impl Leash {
 
     /// Asks the command to end.
     pub(super) async fn terminate(&mut self) -> io::Result<()> {
-        self.pipe.write_all(b"terminate\n").await?;
+        self.signal("TERM").await
+    }
+
+    /// Ends the command, without asking.
+    pub(super) async fn kill(&mut self) -> io::Result<()> {
+        self.signal("KILL").await
+    }
+
+    async fn signal(&mut self, name: &str) -> io::Result<()> {
+        self.pipe.write_all(format!("{name}\n").as_bytes()).await?;
         self.pipe.flush().await
     }
 
@@ -124,6 +133,16 @@ mod tests {
         leash.terminate().await.unwrap();
 
         assert_eq!(tokio::time::timeout(SOON, leash.wait()).await.unwrap().unwrap().code(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_does_not_listen_can_be_killed() {
+        let (mut leash, _output) = started("trap '' TERM; echo ready; while :; do sleep 0.05; done").await;
+
+        leash.kill().await.unwrap();
+
+        let status = tokio::time::timeout(SOON, leash.wait()).await.unwrap().unwrap();
+        assert_eq!(status.code(), Some(128 + 9));
     }
 
     #[tokio::test]

@@ -14,11 +14,15 @@ pub(super) const SOON: Duration = Duration::from_secs(45);
 /// The operator is ready: a second, or many on a machine that is busy with a build.
 pub(super) const OPERATOR_READY: Duration = Duration::from_mins(1);
 
-/// The operator ends after it was asked to; it gives itself 16 s at most.
-pub(super) const OPERATOR_STOP: Duration = Duration::from_secs(20);
+/// The operator ends after it was asked to; it gives itself 28 s at most.
+pub(super) const OPERATOR_STOP: Duration = Duration::from_secs(30);
 
 /// A deletion that is later than this is a failure. A healthy one takes milliseconds; the rest is for busy machines.
 pub(super) const LATENESS_MAX: Duration = Duration::from_secs(5);
+
+/// A standby that goes on later than this after the leader's death is a failure. A healthy one takes as long as the lease
+/// lasts here (4 s) and a try (1 s); the rest is for busy machines.
+pub(super) const TAKEOVER_MAX: Duration = Duration::from_secs(20);
 
 /// Lines of a log that a failure shows.
 pub(super) const LOG_LINES: usize = 15;

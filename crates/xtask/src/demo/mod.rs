@@ -1,4 +1,4 @@
-//! `cargo demo`: what Groundskeeper does, on a real cluster, in a minute.
+//! `cargo demo`: what Groundskeeper does, on a real cluster, in two minutes.
 //!
 //! The driver: which step follows which, what ends it all, and what is left behind (nothing). What is seen stands in
 //! `screen`, what happens in `play`.
@@ -6,6 +6,8 @@
 //! Invariant: however this process ends, no process and no directory of its own is left; what it has put into somebody
 //! else's cluster is removed, unless it is killed in between.
 
+mod account;
+mod authors;
 mod cluster;
 mod departures;
 mod install;
@@ -14,13 +16,16 @@ mod limits;
 mod operator;
 mod play;
 mod program;
+mod replicas;
 mod screen;
 mod shell;
 mod site;
 mod stay;
+mod takeover;
 mod theirs;
 
 use std::env;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -32,9 +37,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use limits::POLL_EVERY;
 use operator::Operator;
+use replicas::Replicas;
 use screen::Screen;
 use shell::Shell;
-use site::Site;
+use site::{Authors, Site};
 use theirs::{Consent, TheirCluster};
 
 /// Shows what Groundskeeper does, on a real control plane that this builds and starts by itself.
@@ -63,7 +69,7 @@ struct Demo {
     /// Lines for another terminal.
     exports: Vec<String>,
     stays: bool,
-    operator: Option<Operator>,
+    replicas: Replicas,
     place: Option<Place>,
 }
 
@@ -108,30 +114,40 @@ impl Demo {
         let folder = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&folder).ancestors().nth(2).context("the crate lies in `crates/`")?.to_owned();
         let screen = Screen::new();
-        Ok(Self { args, screen, root, exports: Vec::new(), stays: false, operator: None, place: None })
+        Ok(Self {
+            args,
+            screen,
+            root,
+            exports: Vec::new(),
+            stays: false,
+            replicas: Replicas::default(),
+            place: None,
+        })
     }
 
     /// The whole demo, up to where it stays or ends.
     async fn perform(&mut self) -> Result<()> {
         self.screen.title("Groundskeeper deletes Kubernetes objects when their time is up, by policies.");
         let site = if self.args.cluster { self.enter_theirs().await? } else { self.build_ours().await? };
-        let operator = self.start_operator(&site).await?;
-        let metrics = operator.address("metrics")?;
-        let log = operator.log_path().to_owned();
+        self.start_replicas(&site).await?;
+        let pages = self.replicas.metrics()?;
         tokio::select! {
-            played = play::play(&site, metrics) => played?,
-            status = operator.ended() => bail!("groundskeeper ended by itself ({})", status?),
+            played = play_first(&site, &pages) => played?,
+            ended = self.replicas.fail() => ended?,
+        }
+        self.screen.step("The leader dies in the middle of its work");
+        takeover::play(&site, &mut self.replicas).await?;
+        tokio::select! {
+            played = look_back(&site) => played?,
+            ended = self.replicas.fail() => ended?,
         }
         self.screen.gap();
         if self.args.once || !self.screen.is_terminal() {
             return Ok(());
         }
         self.stays = true;
-        stay::invite(&site, &self.exports, &log);
-        match &mut self.operator {
-            Some(operator) => bail!("groundskeeper ended by itself ({})", operator.ended().await?),
-            None => Ok(()),
-        }
+        stay::invite(&site, &self.exports, &self.replicas.logs());
+        self.replicas.fail().await
     }
 
     /// A control plane of our own, with the operator's kind and rights.
@@ -143,6 +159,7 @@ impl Demo {
         let admin = cluster.admin().kubeconfig().to_owned();
         let operator_kubeconfig = cluster::operator_kubeconfig(&cluster)?;
         let (client, kubectl) = (cluster.admin().client()?, cluster.kubectl().to_owned());
+        let directory = cluster.directory().to_owned();
         self.place = Some(Place::Ours(Box::new(cluster)));
         self.screen.step("Build Groundskeeper");
         let program = program::build(&self.screen, &self.root).await?;
@@ -153,15 +170,19 @@ impl Demo {
             screen: self.screen.clone(),
             shell,
             kubectl: "kubectl".to_owned(),
-            plan_flags: String::new(),
+            context_flag: String::new(),
             namespace: "demo".to_owned(),
+            own_namespace: api::DEFAULT_NAMESPACE.to_owned(),
+            webhook: Some(install::free_address()?),
+            authors: Authors::Known,
+            directory,
             client,
             program,
             operator_kubeconfig,
         };
-        self.screen.step("Install it: one kind of object, and rights for two kinds to collect");
+        self.screen.step("Install it: its kind, its rights, and guards in the API server itself");
         self.screen.say(&format!("Below, kubectl is {}, on this cluster.", kubectl.display()));
-        install::apply(&site).await?;
+        site.shell.show(&install::line(None, site.webhook)).await?;
         install::check(&site).await?;
         site.shell.show("kubectl create namespace demo").await?;
         site.shell.show("kubectl config set-context --current --namespace demo").await?;
@@ -182,7 +203,7 @@ impl Demo {
         let shell = Shell::new(&self.screen, &self.root).with_programs(folder(&program));
         let cluster = TheirCluster::look(&self.screen, shell).await?;
         cluster.ask(consent).await?;
-        self.screen.step("Install it: one kind of object, and rights for two kinds to collect");
+        self.screen.step("Install it: its kind, its rights, and guards in the API server itself");
         let Place::Theirs(cluster) = self.place.insert(Place::Theirs(Box::new(cluster))) else {
             bail!("another cluster than the one just entered");
         };
@@ -191,33 +212,25 @@ impl Demo {
         Ok(site)
     }
 
-    async fn start_operator(&mut self, site: &Site) -> Result<&mut Operator> {
-        self.screen.step("Run it, with these rights and no others");
-        let arguments = Operator::arguments(&site.operator_kubeconfig).join(" ");
-        self.screen.command(&format!("groundskeeper {arguments}"));
-        let (program, kubeconfig) = (&site.program, &site.operator_kubeconfig);
-        let operator = match &self.place {
-            Some(Place::Ours(cluster)) => Operator::start_beside(cluster, program, kubeconfig)?,
-            Some(Place::Theirs(cluster)) => Operator::start_alone(cluster.directory(), program, kubeconfig)?,
+    async fn start_replicas(&mut self, site: &Site) -> Result<()> {
+        self.screen.step("Run two replicas, with these rights and no others");
+        let ours = match &self.place {
+            Some(Place::Ours(cluster)) => Some(&**cluster),
+            Some(Place::Theirs(_)) => None,
             None => bail!("there is no cluster to run on"),
         };
-        let operator = self.operator.insert(operator);
-        operator.ready().await?;
-        let (health, metrics) = (operator.address("health")?, operator.address("metrics")?);
-        self.screen.holds(&format!("it is ready: http://{health}/readyz, http://{metrics}/metrics"));
-        Ok(operator)
+        self.replicas.start(site, ours).await
     }
 
     /// Says how it came to an end, ends everything, and returns what that means for who called.
     async fn finish(self, outcome: End, since: Timestamp) -> ExitCode {
         let (screen, stayed) = (self.screen.clone(), self.stays);
         if let End::Failed(error) = &outcome {
-            let log = self.operator.as_ref().map(Operator::last_lines);
-            screen.failed(&explain(error, &screen.current_step(), log.as_deref()));
+            screen.failed(&explain(error, &screen.current_step(), &self.replicas.last_lines()));
         }
         let ended = self.end(&outcome).await;
         if let Err(error) = &ended {
-            screen.failed(&explain(error, "the end", None));
+            screen.failed(&explain(error, "the end", &[]));
         }
         let code = match outcome {
             End::Failed(_) => 1,
@@ -238,10 +251,12 @@ impl Demo {
             self.screen.gap();
             self.screen.say("Stopping.");
         }
-        let stopped = match self.operator.take() {
-            Some(operator) if !matches!(outcome, End::Failed(_)) => stop(&self.screen, operator).await,
-            _ => Ok(()),
-        };
+        let mut stopped = Ok(());
+        while let Some(operator) = self.replicas.pop() {
+            if !matches!(outcome, End::Failed(_)) {
+                stopped = stopped.and(stop(&self.screen, operator).await);
+            }
+        }
         let left = match self.place.take() {
             Some(Place::Ours(cluster)) => {
                 let directory = cluster.directory().to_owned();
@@ -256,18 +271,36 @@ impl Demo {
     }
 }
 
+/// What is shown while both replicas run.
+async fn play_first(site: &Site, pages: &[(&'static str, SocketAddr)]) -> Result<()> {
+    play::play(site, pages).await?;
+    site.screen.step("A policy does only what its author may do");
+    authors::play(site).await
+}
+
+/// What is asked afterwards.
+async fn look_back(site: &Site) -> Result<()> {
+    site.screen.step("Why is it gone?");
+    account::ask_why(site).await?;
+    site.screen.step("Can the ledger be believed?");
+    account::verify(site).await?;
+    site.screen.step("Ask the doctor");
+    account::check(site).await
+}
+
 /// Asks the operator to end, as a cluster would.
 async fn stop(screen: &Screen, mut operator: Operator) -> Result<()> {
     let since = SystemClock.now();
     let status = operator.stop().await?;
-    ensure!(status.success(), "groundskeeper did not end well after SIGTERM ({status})");
+    let name = operator.name();
+    ensure!(status.success(), "{name} did not end well after SIGTERM ({status})");
     let milliseconds = SystemClock.now().duration_since(since).as_millis();
-    screen.holds(&format!("groundskeeper ended {milliseconds} ms after SIGTERM, with status 0"));
+    screen.holds(&format!("{name} ended {milliseconds} ms after SIGTERM, with status 0"));
     Ok(())
 }
 
 /// What failed, where, why, and what the operator said last; each cause once.
-fn explain(error: &anyhow::Error, step: &str, log: Option<&[String]>) -> String {
+fn explain(error: &anyhow::Error, step: &str, log: &[String]) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if !text.contains(&cause) {
@@ -276,7 +309,7 @@ fn explain(error: &anyhow::Error, step: &str, log: Option<&[String]>) -> String 
         }
     }
     text += &format!("\n(this was {step})");
-    if let Some(log) = log.filter(|log| !log.is_empty()) {
+    if !log.is_empty() {
         text += &format!("\n\nThe operator's log ends:\n{}", log.join("\n"));
     }
     text
@@ -325,7 +358,7 @@ mod tests {
         let error = anyhow::anyhow!("no space").context("cannot write x: no space").context("starting");
         let log = ["{\"message\":\"bye\"}".to_owned()];
         assert_eq!(
-            explain(&error, "step 2, Start it", Some(&log)),
+            explain(&error, "step 2, Start it", &log),
             "starting: cannot write x: no space\n(this was step 2, Start it)\n\nThe operator's log ends:\n{\"message\":\"bye\"}"
         );
     }

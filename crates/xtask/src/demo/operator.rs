@@ -16,11 +16,13 @@ use tokio::time::{sleep, timeout};
 
 use super::leash::Leash;
 use super::limits::{COMMAND_DEADLINE, HTTP_BYTES_MAX, LOG_LINES, OPERATOR_READY, OPERATOR_STOP, POLL_EVERY};
-use super::shell::{PRIVATE_SETTINGS, PROXY_SETTINGS};
+use super::shell::{PROXY_SETTINGS, private_settings};
+use super::site::{Authors, Site};
 
 /// The operator's process, its log and where it listens.
 #[derive(Debug)]
 pub(super) struct Operator {
+    name: &'static str,
     process: Process,
     log: PathBuf,
 }
@@ -33,48 +35,63 @@ enum Process {
 }
 
 impl Operator {
-    /// What it is told: its identity's kubeconfig, to listen on free ports, and where its ledger lies: beside it. Nothing
-    /// stamps the authors of policies in the demo, so they are not asked for.
-    pub(super) fn arguments(kubeconfig: &Path) -> [String; 10] {
-        [
-            "run".to_owned(),
-            "--kubeconfig".to_owned(),
-            kubeconfig.display().to_string(),
-            "--metrics-bind-address".to_owned(),
-            "127.0.0.1:0".to_owned(),
-            "--health-probe-bind-address".to_owned(),
-            "127.0.0.1:0".to_owned(),
-            "--ledger-dir".to_owned(),
-            "ledger".to_owned(),
-            "--author-check=off".to_owned(),
-        ]
+    /// What a replica is told: its identity's kubeconfig, free ports, where the ledgers lie, a lease that changes hands
+    /// within seconds so that it can be watched, and, if it is to answer them, where admission reviews come in.
+    pub(super) fn arguments(site: &Site, webhook: Option<SocketAddr>) -> Vec<String> {
+        let mut line = format!(
+            "run --kubeconfig {}{} --metrics-bind-address 127.0.0.1:0 --health-probe-bind-address 127.0.0.1:0 \
+             --ledger-dir {} --ledger-anchor-interval 5s --lease-duration 4s --lease-renew-deadline 3s \
+             --lease-retry-period 1s",
+            site.operator_kubeconfig.display(),
+            site.own_namespace_flag("--own-namespace"),
+            site.ledger().display(),
+        );
+        if let Some(address) = webhook {
+            line += &format!(" --webhook-bind-address {address}");
+        }
+        if site.authors == Authors::Unknown {
+            line += " --author-check off";
+        }
+        line.split(' ').map(str::to_owned).collect()
     }
 
     /// Starts it beside a control plane of ours, which guards it.
-    pub(super) fn start_beside(cluster: &ControlPlane, program: &Path, kubeconfig: &Path) -> Result<Self> {
-        let mut command = std::process::Command::new(program);
-        command.args(Self::arguments(kubeconfig)).current_dir(cluster.directory());
-        for name in PRIVATE_SETTINGS.iter().chain(&PROXY_SETTINGS) {
-            command.env_remove(name);
+    pub(super) fn start_beside(
+        cluster: &ControlPlane,
+        site: &Site,
+        name: &'static str,
+        arguments: &[String],
+    ) -> Result<Self> {
+        let mut command = std::process::Command::new(&site.program);
+        command.args(arguments).current_dir(&site.directory);
+        for setting in private_settings().into_iter().chain(PROXY_SETTINGS.map(Into::into)) {
+            command.env_remove(setting);
         }
-        let process = cluster.spawn(command, "groundskeeper").context("running groundskeeper")?;
+        command.env("POD_NAME", name);
+        let process = cluster.spawn(command, name).context("running groundskeeper")?;
         let log = process.log_path().to_owned();
-        Ok(Self { process: Process::ControlPlane(process), log })
+        Ok(Self { name, process: Process::ControlPlane(process), log })
     }
 
     /// Starts it for somebody's own cluster, with its log in a directory of ours.
-    pub(super) fn start_alone(directory: &Path, program: &Path, kubeconfig: &Path) -> Result<Self> {
-        let log = directory.join("groundskeeper.log");
+    pub(super) fn start_alone(site: &Site, name: &'static str, arguments: &[String]) -> Result<Self> {
+        let log = site.directory.join(format!("{name}.log"));
         let file = fs::File::create(&log).context("creating the operator's log")?;
         let second = file.try_clone().context("creating the operator's log")?;
-        let words = std::iter::once(program.display().to_string()).chain(Self::arguments(kubeconfig));
+        let words = std::iter::once(site.program.display().to_string()).chain(arguments.iter().cloned());
         let leash = Leash::start(words, |command| {
-            command.current_dir(directory).stdout(Stdio::from(file)).stderr(Stdio::from(second));
-            for name in PRIVATE_SETTINGS {
-                command.env_remove(name);
+            command.current_dir(&site.directory).stdout(Stdio::from(file)).stderr(Stdio::from(second));
+            for setting in private_settings() {
+                command.env_remove(setting);
             }
+            command.env("POD_NAME", name);
         });
-        Ok(Self { process: Process::Leash(leash.context("running groundskeeper")?), log })
+        Ok(Self { name, process: Process::Leash(leash.context("running groundskeeper")?), log })
+    }
+
+    /// What it calls itself: in the ledger, in events, in the lease.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
     }
 
     pub(super) fn log_path(&self) -> &Path {
@@ -143,7 +160,20 @@ impl Operator {
         }
     }
 
-    fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
+    /// Kills it, as a node does that loses power, and waits until it is gone.
+    pub(super) async fn kill(&mut self) -> Result<()> {
+        match &mut self.process {
+            Process::ControlPlane(process) => process.kill(),
+            Process::Leash(leash) => leash.kill().await,
+        }
+        .context("killing groundskeeper")?;
+        match timeout(OPERATOR_STOP, self.ended()).await {
+            Ok(status) => status.map(drop),
+            Err(_) => bail!("groundskeeper has not ended {} s after it was killed", OPERATOR_STOP.as_secs()),
+        }
+    }
+
+    pub(super) fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
         let status: io::Result<_> = match &mut self.process {
             Process::ControlPlane(process) => process.exit_status(),
             Process::Leash(leash) => leash.exit_status(),

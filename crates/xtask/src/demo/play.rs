@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::departures::{Departure, Departures};
 use super::limits::{LATENESS_MAX, SOON};
-use super::operator;
+use super::replicas;
 use super::site::Site;
 
 const POLICY_FILES: &str = "-f examples/gc/finished-jobs.yaml -f examples/gc/temporary-configmaps.yaml";
@@ -32,8 +32,8 @@ const PROTECTED: [(&str, &str); 2] = [("configmap", "preview-44"), ("job", "repo
 /// What no policy selects.
 const NOT_SELECTED: [(&str, &str); 2] = [("configmap", "settings"), ("job", "migration")];
 
-/// Plays everything; `metrics` is where the operator serves them.
-pub(super) async fn play(site: &Site, metrics: SocketAddr) -> Result<()> {
+/// Plays everything; `pages` is where the replicas serve their metrics.
+pub(super) async fn play(site: &Site, pages: &[(&'static str, SocketAddr)]) -> Result<()> {
     let screen = &site.screen;
     screen.step("Something to look after");
     create_objects(site).await?;
@@ -49,7 +49,7 @@ pub(super) async fn play(site: &Site, metrics: SocketAddr) -> Result<()> {
     screen.step("What Groundskeeper says about it");
     show_status(site).await?;
     show_events(site).await?;
-    show_metrics(site, metrics).await
+    show_metrics(site, pages).await
 }
 
 async fn create_objects(site: &Site) -> Result<()> {
@@ -68,7 +68,7 @@ async fn plan(site: &Site) -> Result<()> {
          operator runs on, and changes nothing. (Conditions such as \"only if finished\" come later; here all Jobs \
          are complete already.)",
     );
-    let line = format!("groundskeeper plan {POLICY_FILES}{}", site.plan_flags);
+    let line = format!("groundskeeper plan {POLICY_FILES} -n {}{}", site.namespace, site.context_flag);
     site.shell.show(&line).await?;
     let plan = site.shell.quietly(&format!("{line} -o json")).await?;
     let plan: Value = serde_json::from_str(&plan).context("the plan is no JSON")?;
@@ -221,21 +221,37 @@ async fn show_events(site: &Site) -> Result<()> {
     Ok(())
 }
 
-async fn show_metrics(site: &Site, address: SocketAddr) -> Result<()> {
+async fn show_metrics(site: &Site, pages: &[(&'static str, SocketAddr)]) -> Result<()> {
     site.screen.gap();
-    site.screen.say(&format!("And from http://{address}/metrics, the lines on deletions:"));
-    let page = operator::metrics(address).await?;
+    site.screen.say("And from its metrics, the lines on deletions:");
+    let lines = replicas::metrics(pages).await?;
     let shown = ["groundskeeper_gc_deletions_total", "groundskeeper_gc_deletion_lateness_seconds_"];
-    let is_shown = |line: &&str| {
+    let is_shown = |line: &&String| {
         shown.iter().any(|name| line.starts_with(name))
             && (!line.contains("le=") || line.contains("le=\"0.1\""))
+            && !line.ends_with(" 0")
     };
-    let lines: Vec<_> = page.lines().filter(is_shown).collect();
-    lines.iter().for_each(|line| site.screen.verbatim(line));
-    let deleted =
-        lines.iter().filter(|line| line.contains("outcome=\"deleted\"") && line.ends_with(" 3")).count();
-    ensure!(deleted == 2, "the metrics do not count three deletions for each of two policies");
+    lines.iter().filter(is_shown).for_each(|line| site.screen.verbatim(line));
+    for (policy, count) in deleted(&lines, &site.namespace) {
+        ensure!(count == 3, "the metrics count {count} deletions for policy {policy}, not three");
+    }
     Ok(())
+}
+
+/// How many deletions all replicas together count for each policy.
+fn deleted(lines: &[String], namespace: &str) -> Vec<(&'static str, u64)> {
+    let counts = |line: &&String, policy: &str| {
+        line.starts_with("groundskeeper_gc_deletions_total{")
+            && line.contains("outcome=\"deleted\"")
+            && (line.contains(&format!("\"{policy}\""))
+                || line.contains(&format!("\"{namespace}/{policy}\"")))
+    };
+    let sum = |policy: &'static str| {
+        let values = lines.iter().filter(|line| counts(line, policy));
+        let values = values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        (policy, values.sum())
+    };
+    ["previews", "reports"].into_iter().map(sum).collect()
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl Shell {
         let running = || format!("running `{line}`");
         let mut leash = Leash::start(["/bin/sh", "-c", line], |command| {
             command.current_dir(&self.root).envs(self.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
-            for name in PRIVATE_SETTINGS {
+            for name in private_settings() {
                 command.env_remove(name);
             }
             if let Some(kubeconfig) = &self.kubeconfig {
@@ -147,7 +147,12 @@ impl Shell {
 }
 
 /// Settings of our own programs that somebody may have made for something else.
-pub(super) const PRIVATE_SETTINGS: [&str; 3] = ["POD_NAMESPACE", "POD_NAME", "GROUNDSKEEPER_LOG"];
+pub(super) fn private_settings() -> Vec<OsString> {
+    let is_ours = |name: &OsString| {
+        name == "POD_NAMESPACE" || name == "POD_NAME" || name.to_string_lossy().starts_with("GROUNDSKEEPER_")
+    };
+    env::vars_os().map(|(name, _)| name).filter(is_ours).collect()
+}
 
 /// What would send calls to this machine elsewhere.
 pub(super) const PROXY_SETTINGS: [&str; 6] =

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::site::Site;
 
 /// Says how to look around.
-pub(super) fn invite(site: &Site, exports: &[String], log: &Path) {
+pub(super) fn invite(site: &Site, exports: &[String], logs: &[String]) {
     let screen = &site.screen;
     screen.title("Now it is yours. It all stays up until Ctrl-C.");
     if !exports.is_empty() {
@@ -38,7 +38,8 @@ pub(super) fn invite(site: &Site, exports: &[String], log: &Path) {
         lines.iter().for_each(|line| screen.verbatim(&format!("  {}", site.kubectl(line))));
     }
     screen.gap();
-    screen.aside(&format!("The operator's log: {}", log.display()));
+    screen.aside(&format!("The ledgers: {}", site.ledger().display()));
+    screen.aside(&format!("The operator's log: {}", logs.join(", ")));
 }
 
 /// The lines that lead another terminal to the cluster and the programs of the demo.

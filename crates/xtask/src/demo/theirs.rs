@@ -1,7 +1,7 @@
 //! Somebody's own cluster: the current context of the kubeconfig, entered with permission only.
 //!
-//! Everything is created with names of our own, in a new namespace apart from the CustomResourceDefinition and the
-//! rights, and is deleted in the end. The context is named in every command, so that switching it in another window
+//! Everything is created with names of our own: what `groundskeeper install` declares, and a namespace with the objects.
+//! All of it is deleted in the end. The context is named in every command, so that switching it in another window
 //! does not lead us elsewhere.
 //!
 //! Invariant: what was there before is never changed. If one of our names is taken, nothing is created at all.
@@ -9,7 +9,7 @@
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use chassis::ClientOptions;
@@ -21,7 +21,7 @@ use super::install;
 use super::leash::Leash;
 use super::screen::Screen;
 use super::shell::{Shell, quoted};
-use super::site::Site;
+use super::site::{Authors, Site};
 
 /// How long the operator's token is valid. A demo that stays up longer ends in refusals.
 const TOKEN_DURATION: &str = "12h";
@@ -41,8 +41,12 @@ pub(super) struct TheirCluster {
     /// `kubectl --context …`
     kubectl: String,
     context: String,
+    /// Where the operator is at home.
+    own_namespace: String,
+    /// Where the objects are.
     namespace: String,
-    /// What we create outside the namespace, and the namespace, as kubectl names it.
+    authors: Authors,
+    /// What an installation creates.
     names: Vec<String>,
     entered: bool,
     directory: TempDir,
@@ -63,44 +67,48 @@ impl TheirCluster {
         let directory = directory.context("making a temporary directory")?;
         let sweeper = Leash::sweep(directory.path()).context("guarding a temporary directory")?;
         let kubectl = format!("kubectl --context {}", quoted(&context));
-        let namespace = format!("gk-demo-{:x}", SystemClock.now().as_second() & 0xf_ffff);
+        let own_namespace = format!("gk-demo-{:x}", SystemClock.now().as_second() & 0xf_ffff);
+        let namespace = format!("{own_namespace}-objects");
         let mut found = Self {
             screen: screen.clone(),
             shell,
             kubectl,
             context,
+            own_namespace,
             namespace,
+            authors: Authors::Unknown,
             names: Vec::new(),
             entered: false,
             directory,
             _sweeper: sweeper,
         };
-        found.write_manifests().await?;
+        found.survey().await?;
         Ok(found)
     }
 
-    async fn write_manifests(&mut self) -> Result<()> {
+    /// Lets the server judge an installation, and write nothing.
+    async fn survey(&mut self) -> Result<()> {
         let server = format!("{} get --raw /readyz", self.kubectl);
         self.shell.quietly(&server).await.context("your cluster does not answer")?;
-        let (crds, rbac) = self.manifests();
-        self.shell.quietly(&format!("groundskeeper crds > {crds}")).await?;
-        let rights = install::rbac_line(Some(&self.namespace));
-        self.shell.quietly(&format!("{rights} > {rbac}")).await?;
-        let named =
-            format!("{} create --dry-run=client --validate=false -o name -f {crds} -f {rbac}", self.kubectl);
-        let names = self.shell.quietly(&named).await?;
-        let is_within = |name: &&str| name.starts_with("serviceaccount/");
-        self.names = names.lines().filter(|name| !is_within(name)).map(str::to_owned).collect();
-        let existing = format!("{} get --ignore-not-found -o name -f {crds} -f {rbac}", self.kubectl);
-        let existing = self.shell.quietly(&existing).await?;
+        let kinds = format!("{} get --raw /apis/admissionregistration.k8s.io/v1", self.kubectl);
+        if self.shell.quietly(&kinds).await?.contains("\"mutatingadmissionpolicies\"") {
+            self.authors = Authors::Known;
+        }
+        let tried = self.shell.quietly(&format!("{} --dry-run", self.install_line())).await?;
+        let (new, existing): (Vec<_>, Vec<_>) = tried.lines().partition(|line| line.contains(" created"));
         ensure!(
-            existing.trim().is_empty(),
+            existing.is_empty(),
             "Groundskeeper is in this cluster already, and the demo would delete it in the end: take another \
-             cluster, or leave out --cluster. (If an earlier demo was killed, remove these, and its namespace \
-             gk-demo-….) There is:\n{}",
-            existing.trim()
+             cluster, or leave out --cluster. (If an earlier demo was killed: groundskeeper uninstall --namespace \
+             gk-demo-…, and delete the namespace gk-demo-…-objects.) There is:\n{}",
+            existing.join("\n")
         );
+        self.names = new.iter().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
         Ok(())
+    }
+
+    fn install_line(&self) -> String {
+        format!("{} --context {}", install::line(Some(&self.own_namespace), None), quoted(&self.context))
     }
 
     /// Shows what would happen, and asks.
@@ -114,14 +122,14 @@ impl TheirCluster {
         self.screen.say("This would be created, and deleted in the end, also on Ctrl-C:");
         self.names.iter().for_each(|name| self.screen.output(&format!("  {name}")));
         self.screen.say(&format!(
-            "and in the new namespace {}: a service account, 5 Jobs (image busybox:1.37), 5 ConfigMaps and 2 \
-             policies. Nothing else is touched. The operator runs on this machine, with the rights of that service \
-             account.",
-            self.namespace
+            "and the namespace {}: 5 Jobs (image busybox:1.37), 65 ConfigMaps, 3 policies and a RoleBinding for \
+             somebody who does not exist. Nothing else is touched. The operator runs on this machine, with the rights \
+             of the service account groundskeeper in namespace {}.",
+            self.namespace, self.own_namespace
         ));
         self.screen.gap();
-        self.screen.say("Should this machine fail in between, this removes everything:");
-        self.screen.command(&self.removal());
+        self.screen.say("Should this machine fail in between, this removes everything (groundskeeper is what was just built):");
+        self.removal().iter().for_each(|line| self.screen.command(line));
         if consent == Consent::Given {
             self.screen.gap();
             self.screen.holds("--yes was given");
@@ -139,13 +147,15 @@ impl TheirCluster {
         Ok(())
     }
 
-    /// Installs the operator's kind and rights, and mints its token.
+    /// Installs what the operator needs, and mints its token.
     pub(super) async fn enter(&mut self, program: PathBuf) -> Result<Site> {
-        let (crds, rbac) = self.manifests();
         self.entered = true;
-        self.shell.show(&format!("{} create -f {crds} -f {rbac}", self.kubectl)).await?;
-        let within = format!("{} -n {}", self.kubectl, self.namespace);
-        let token = format!("{within} create token groundskeeper --duration={TOKEN_DURATION}");
+        self.shell.show(&self.install_line()).await?;
+        self.shell.show(&format!("{} create namespace {}", self.kubectl, self.namespace)).await?;
+        let token = format!(
+            "{} -n {} create token groundskeeper --duration={TOKEN_DURATION}",
+            self.kubectl, self.own_namespace
+        );
         self.screen.command(&token);
         self.screen.aside("(the token is not shown; it goes into a kubeconfig for the operator)");
         let token = self.shell.quietly(&token).await?;
@@ -154,9 +164,13 @@ impl TheirCluster {
         Ok(Site {
             screen: self.screen.clone(),
             shell: self.shell.clone(),
-            kubectl: within,
-            plan_flags: format!(" --context {} -n {}", quoted(&self.context), self.namespace),
+            kubectl: format!("{} -n {}", self.kubectl, self.namespace),
+            context_flag: format!(" --context {}", quoted(&self.context)),
             namespace: self.namespace.clone(),
+            own_namespace: self.own_namespace.clone(),
+            webhook: None,
+            authors: self.authors,
+            directory: self.directory.path().to_owned(),
             client: chassis::connect(&options).await?,
             program,
             operator_kubeconfig,
@@ -184,10 +198,6 @@ impl TheirCluster {
         Ok(path)
     }
 
-    pub(super) fn directory(&self) -> &Path {
-        self.directory.path()
-    }
-
     /// Deletes all that was created.
     pub(super) async fn leave(self) -> Result<()> {
         if !self.entered {
@@ -195,11 +205,8 @@ impl TheirCluster {
         }
         self.screen.gap();
         self.screen.say("Removing what was created (this may take a minute):");
-        let (crds, rbac) = self.manifests();
         let mut left = Vec::new();
-        // The namespace goes first, with everything in it: what is of our kind must not outlive its definition.
-        for file in [rbac, crds] {
-            let line = format!("{} delete --ignore-not-found --timeout=3m -f {file}", self.kubectl);
+        for line in self.removal() {
             if self.shell.show(&line).await.is_err() {
                 left.push(line);
             }
@@ -207,19 +214,21 @@ impl TheirCluster {
         ensure!(
             left.is_empty(),
             "not everything could be removed; this removes the rest:\n{}",
-            self.removal()
+            left.join("\n")
         );
         Ok(())
     }
 
-    /// The line that removes everything, without our files.
-    fn removal(&self) -> String {
-        format!("{} delete {} --ignore-not-found", self.kubectl, self.names.join(" "))
-    }
-
-    fn manifests(&self) -> (String, String) {
-        let quoted_path = |name: &str| quoted(&self.directory.path().join(name).display().to_string());
-        (quoted_path("crds.yaml"), quoted_path("rbac.yaml"))
+    /// The lines that remove everything. The objects go first: policies must not outlive their kind.
+    fn removal(&self) -> [String; 2] {
+        [
+            format!("{} delete namespace {} --ignore-not-found --timeout=3m", self.kubectl, self.namespace),
+            format!(
+                "groundskeeper uninstall --yes --delete-policies --namespace {} --context {}",
+                self.own_namespace,
+                quoted(&self.context)
+            ),
+        ]
     }
 }
 
