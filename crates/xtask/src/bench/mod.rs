@@ -330,7 +330,7 @@ impl Bench {
         let client = self.cluster.admin().client()?;
         let seconds = admission::judge(client, &namespace, (500, 100)).await?;
         let measured = Lateness::new(seconds);
-        let ms = |share: f64| format!("{:.1}", measured.percentile(share) * 1_000.0);
+        let ms = |share: f64| format!("{:.3}", measured.percentile(share) * 1_000.0);
         let text = format!("p50 {} ms, p99 {} ms, most {} ms", ms(0.5), ms(0.99), ms(1.0));
         row("admission in process, 500 reviews at one time", &text, "p99 < 10 ms");
         Ok(())
