@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 
 use super::watcher::Stopwatch;
 
-/// Judges so many policies at one time, so often each; returns the seconds that each took.
+/// Hands in so many policies at one moment, again and again; returns the seconds from that moment to the answer of each:
+/// what waits for its turn on the machine's cores counts.
 pub(super) async fn judge(client: Client, namespace: &str, load: (usize, usize)) -> Result<Vec<f64>> {
     let (at_one_time, times) = load;
     let clock = Arc::new(SystemClock);
@@ -25,23 +26,18 @@ pub(super) async fn judge(client: Client, namespace: &str, load: (usize, usize))
     let review: Arc<[u8]> = review(namespace).to_string().into_bytes().into();
     ask(&desk, &review).await?;
 
-    let mut tasks = JoinSet::new();
-    for _ in 0..at_one_time {
-        let (desk, review) = (Arc::clone(&desk), Arc::clone(&review));
-        tasks.spawn(async move {
-            let mut seconds = Vec::with_capacity(times);
-            for _ in 0..times {
-                let clock = Stopwatch::start();
-                ask(&desk, &review).await?;
-                seconds.push(clock.seconds());
-                // Each waits for its next turn behind all others, as callers do.
-                tokio::task::yield_now().await;
-            }
-            Ok(seconds)
-        });
+    let mut seconds = Vec::with_capacity(at_one_time * times);
+    for _ in 0..times {
+        let clock = Stopwatch::start();
+        let mut tasks = JoinSet::new();
+        for _ in 0..at_one_time {
+            let (desk, review) = (Arc::clone(&desk), Arc::clone(&review));
+            tasks.spawn(async move { ask(&desk, &review).await.map(|()| clock.seconds()) });
+        }
+        let all: Result<Vec<f64>> = tasks.join_all().await.into_iter().collect();
+        seconds.extend(all?);
     }
-    let all: Result<Vec<Vec<f64>>> = tasks.join_all().await.into_iter().collect();
-    Ok(all?.into_iter().flatten().collect())
+    Ok(seconds)
 }
 
 async fn ask(desk: &Desk, review: &[u8]) -> Result<()> {

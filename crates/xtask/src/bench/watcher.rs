@@ -12,6 +12,7 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 use testbed::ControlPlane;
 
 /// Measures a span.
+#[derive(Clone, Copy)]
 pub(super) struct Stopwatch(Timestamp);
 
 impl Stopwatch {
