@@ -1,4 +1,4 @@
-//! What somebody may do, as the API server's authorizer sees it: `SubjectAccessReview` and `SelfSubjectAccessReview`.
+//! What somebody may do, as the API server's authorizer sees it: `SubjectAccessReview`.
 //!
 //! Answers are remembered for a short time, refusals for a shorter one: a right that was just granted is seen soon. A
 //! question has no effect on the cluster, so it may be asked again.
@@ -71,7 +71,7 @@ struct Inner {
 }
 
 /// Nobody stands for ourselves.
-type Question = (Option<Subject>, Attributes);
+type Question = (Subject, Attributes);
 
 #[derive(Clone)]
 struct Known {
@@ -108,17 +108,12 @@ impl AccessReviews {
 
     /// Whether somebody may do something; remembered answers count.
     pub async fn may(&self, subject: &Subject, attributes: &Attributes) -> Result<Access, ApiError> {
-        self.answer((Some(subject.clone()), attributes.clone()), Memory::Counts).await
+        self.answer((subject.clone(), attributes.clone()), Memory::Counts).await
     }
 
     /// Whether somebody may do something, as it is now.
     pub async fn may_now(&self, subject: &Subject, attributes: &Attributes) -> Result<Access, ApiError> {
-        self.answer((Some(subject.clone()), attributes.clone()), Memory::IsIgnored).await
-    }
-
-    /// Whether we ourselves may do something; remembered answers count.
-    pub async fn may_we(&self, attributes: &Attributes) -> Result<Access, ApiError> {
-        self.answer((None, attributes.clone()), Memory::Counts).await
+        self.answer((subject.clone(), attributes.clone()), Memory::IsIgnored).await
     }
 
     async fn answer(&self, question: Question, memory: Memory) -> Result<Access, ApiError> {
@@ -153,13 +148,8 @@ impl AccessReviews {
 
     async fn ask(&self, (subject, attributes): &Question) -> Result<Access, ApiError> {
         let garbled = |error: &dyn std::fmt::Display| ApiError::Garbled(error.to_string());
-        let resource = match subject {
-            Some(_) => "subjectaccessreviews",
-            None => "selfsubjectaccessreviews",
-        };
-        let body =
-            serde_json::to_vec(&body(subject.as_ref(), attributes)).map_err(|error| garbled(&error))?;
-        let request = http::Request::post(format!("/apis/authorization.k8s.io/v1/{resource}"))
+        let body = serde_json::to_vec(&body(subject, attributes)).map_err(|error| garbled(&error))?;
+        let request = http::Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews")
             .header(CONTENT_TYPE, "application/json")
             .body(body)
             .map_err(|error| garbled(&error))?;
@@ -199,15 +189,13 @@ fn life(access: &Access) -> Duration {
     }
 }
 
-fn body(subject: Option<&Subject>, attributes: &Attributes) -> Value {
+fn body(subject: &Subject, attributes: &Attributes) -> Value {
     let Attributes { verb, group, resource, namespace } = attributes;
+    let Subject { user, uid, groups, extra } = subject;
     let wanted = json!({"verb": verb, "group": group, "resource": resource, "namespace": namespace});
-    let (kind, spec) = match subject {
-        None => ("SelfSubjectAccessReview", json!({"resourceAttributes": wanted})),
-        Some(Subject { user, uid, groups, extra }) => (
-            "SubjectAccessReview",
-            json!({"resourceAttributes": wanted, "user": user, "uid": uid, "groups": groups, "extra": extra}),
-        ),
-    };
-    json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec})
+    json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"resourceAttributes": wanted, "user": user, "uid": uid, "groups": groups, "extra": extra},
+    })
 }

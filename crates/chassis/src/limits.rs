@@ -17,9 +17,6 @@ pub const ASK_PAUSE_MAX: Duration = Duration::from_secs(3);
 /// How long a connection may take to come about.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a watch may be silent before it counts as dead. The API server sends a bookmark about every minute.
-pub const WATCH_SILENCE_MAX: Duration = Duration::from_secs(90);
-
 /// How long the server is asked to keep a watch open, in seconds: within client-go's 5 to 10 minutes.
 pub const WATCH_TIMEOUT_SECONDS: u32 = 7 * 60;
 
