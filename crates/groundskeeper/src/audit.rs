@@ -13,12 +13,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, ensure};
 use api::DEFAULT_NAMESPACE;
 use chassis::ledger::{self, Anchors, DIRECTORY_DEFAULT, InstanceAudit};
-use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::Connection;
 use crate::limits::ANCHORS_BYTES_MAX;
-use crate::{names, output};
+use crate::names;
+use crate::output::{self, Form};
 
 /// What can be checked.
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -50,30 +51,16 @@ pub struct Args {
     #[arg(long)]
     from_cluster: bool,
 
-    /// The kubeconfig file. Default: KUBECONFIG, then ~/.kube/config, then the pod's service account.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The context within the kubeconfig. Default: the current one.
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
 
     /// The namespace that the operator runs in, where the anchors lie.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE, value_parser = names::namespace)]
     own_namespace: String,
 
     /// How the result is written.
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    output: Format,
-}
-
-/// How a result is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A line for each instance, and what is wrong. For people: it may change.
-    Table,
-    /// Everything. For programs: fields are added, never renamed or removed.
-    Json,
+    #[arg(short, long, value_enum, default_value_t = Form::Table)]
+    output: Form,
 }
 
 /// What was found.
@@ -116,8 +103,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         instances,
     };
     match args.output {
-        Format::Table => output::print(&render(&report))?,
-        Format::Json => output::print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?,
+        Form::Table => output::print(&render(&report))?,
+        Form::Json => output::print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?,
     }
     Ok(if report.intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -126,12 +113,10 @@ async fn anchors(args: &Args) -> anyhow::Result<Option<Anchors>> {
     if let Some(path) = &args.anchors {
         return read_anchors(path).with_context(|| format!("cannot use {}", path.display())).map(Some);
     }
-    if !args.from_cluster && args.kubeconfig.is_none() && args.context.is_none() {
+    if !args.from_cluster && !args.connection.is_given() {
         return Ok(None);
     }
-    let options =
-        chassis::ClientOptions { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
-    let client = chassis::connect(&options).await?;
+    let client = args.connection.client().await?;
     Ok(Some(Anchors::read(&client, &args.own_namespace).await?))
 }
 

@@ -25,9 +25,19 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A client; nothing is asked yet.
-    pub(crate) async fn cluster(&self) -> anyhow::Result<Cluster> {
+    pub(crate) async fn client(&self) -> anyhow::Result<Client> {
         let options = ClientOptions { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
-        Ok(Cluster { client: connect(&options).await?, resources: HashMap::new() })
+        Ok(connect(&options).await?)
+    }
+
+    /// A cluster of which nothing is known yet.
+    pub(crate) async fn cluster(&self) -> anyhow::Result<Cluster> {
+        Ok(Cluster { client: self.client().await?, resources: HashMap::new() })
+    }
+
+    /// Whether a cluster was named, be it only in part.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
     }
 }
 

@@ -8,6 +8,15 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 
 use anyhow::Context as _;
 
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Form {
+    /// For people: it may change.
+    Table,
+    /// Everything. For programs: fields are added, never renamed or removed.
+    Json,
+}
+
 /// Writes a text to standard output.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     print_with(|out| out.write_all(text.as_bytes()))

@@ -16,11 +16,11 @@ use std::process::ExitCode;
 
 use api::DEFAULT_NAMESPACE;
 use chassis::{ApiError, Class, Classify as _};
-use clap::ValueEnum;
 
 use crate::cluster::{Cluster, Connection};
 use crate::manifests::RbacOptions;
-use crate::{names, output};
+use crate::names;
+use crate::output::{self, Form};
 use report::{Finding, Report};
 pub use table::{Check, Severity};
 
@@ -38,8 +38,8 @@ pub struct Args {
     pre: bool,
 
     /// How the outcome is written.
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[arg(short, long, value_enum, default_value_t = Form::Table)]
+    output: Form,
 
     /// The namespace that the operator runs in: 1 to 63 lower-case letters, digits and dashes.
     #[arg(long, value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE, value_parser = names::namespace)]
@@ -51,15 +51,6 @@ pub struct Args {
 
     #[command(flatten)]
     connection: Connection,
-}
-
-/// How the outcome is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A line for each check, and what to do where something is wrong. For people: it may change.
-    Table,
-    /// Everything. For programs: fields are added, never renamed or removed.
-    Json,
 }
 
 /// What came of a check.
@@ -88,8 +79,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let cluster = args.connection.cluster().await?;
     let report = Report { findings: examine(cluster, &options, args.pre).await };
     match args.output {
-        Format::Table => output::print(&report.table())?,
-        Format::Json => output::print(&report.json()?)?,
+        Form::Table => output::print(&report.table())?,
+        Form::Json => output::print(&report.json()?)?,
     }
     Ok(if report.is_fatal() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

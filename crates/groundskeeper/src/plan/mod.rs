@@ -20,6 +20,7 @@ use control::{Clock as _, SystemClock};
 use gc::{Plan, Policy};
 use jiff::Timestamp;
 
+use crate::cluster::Connection;
 use crate::{names, output};
 use input::{GivenPolicy, Input, Objects};
 use problems::Problems;
@@ -67,13 +68,8 @@ pub struct Args {
     #[arg(long)]
     exit_code: bool,
 
-    /// The kubeconfig file. Default: KUBECONFIG, then ~/.kube/config, then the pod's service account.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The context within the kubeconfig. Default: the current one.
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
 
     /// The namespace of policies and objects that name none: 1 to 63 lower-case letters, digits and dashes. Default:
     /// the kubeconfig's if a cluster is asked, else `default`.
@@ -130,9 +126,7 @@ fn offline(args: &Args, policies: Vec<GivenPolicy>, objects: Objects, at: Timest
 }
 
 async fn online(args: &Args, policies: Vec<GivenPolicy>, at: Timestamp) -> anyhow::Result<Plan> {
-    let options =
-        chassis::ClientOptions { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
-    let client = chassis::connect(&options).await?;
+    let client = args.connection.client().await?;
     let namespace = args.namespace.as_deref().unwrap_or_else(|| client.default_namespace());
     let policies = compile(policies, namespace, &args.own_namespace)?;
     let objects = cluster::observe(&client, &policies).await?;

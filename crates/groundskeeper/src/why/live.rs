@@ -28,9 +28,7 @@ pub(super) struct Live {
 
 /// Asks the cluster for the policies and the object.
 pub(super) async fn judge(args: &Args) -> anyhow::Result<Live> {
-    let options =
-        chassis::ClientOptions { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
-    let client = chassis::connect(&options).await?;
+    let client = args.connection.client().await?;
     let (mut policies, mut unusable) = (Vec::new(), Vec::new());
     let rails = Rails::new(&*args.own_namespace);
     for given in policies_in(&client, &args.namespace).await? {

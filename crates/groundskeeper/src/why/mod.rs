@@ -14,10 +14,11 @@ use std::str::FromStr;
 use anyhow::{Context as _, ensure};
 use api::DEFAULT_NAMESPACE;
 use chassis::ledger::{self, DIRECTORY_DEFAULT, Past, Subject};
-use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::{names, output};
+use crate::cluster::Connection;
+use crate::names;
+use crate::output::{self, Form};
 use account::Incarnation;
 use live::Live;
 
@@ -45,30 +46,16 @@ pub struct Args {
     #[arg(long)]
     offline: bool,
 
-    /// The kubeconfig file. Default: KUBECONFIG, then ~/.kube/config, then the pod's service account.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The context within the kubeconfig. Default: the current one.
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
 
     /// The namespace that the operator runs in; nothing in it is ever deleted.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE, value_parser = names::namespace)]
     own_namespace: String,
 
     /// How the answer is written.
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    output: Format,
-}
-
-/// How an answer is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people: it may change.
-    Table,
-    /// Everything. For programs: fields are added, never renamed or removed.
-    Json,
+    #[arg(short, long, value_enum, default_value_t = Form::Table)]
+    output: Form,
 }
 
 /// A kind and a name, as they were written.
@@ -172,8 +159,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         cluster_unread,
     };
     match args.output {
-        Format::Table => output::print(&text::render(&answer))?,
-        Format::Json => output::print(&format!("{}\n", serde_json::to_string_pretty(&answer)?))?,
+        Form::Table => output::print(&text::render(&answer))?,
+        Form::Json => output::print(&format!("{}\n", serde_json::to_string_pretty(&answer)?))?,
     }
     Ok(ExitCode::SUCCESS)
 }
