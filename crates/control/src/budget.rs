@@ -52,6 +52,13 @@ pub struct Exhausted {
     pub until: Option<Steady>,
 }
 
+/// Leave for one act, of a budget with this window: until when it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    counts_until: Steady,
+    window: Duration,
+}
+
 /// An allowance, and what of it has been used.
 #[derive(Clone, Debug)]
 pub struct Budget {
@@ -68,37 +75,69 @@ impl Budget {
     }
 
     /// Takes leave for one act, or says when there will be one.
-    pub fn take(&mut self, base: Base, now: Steady) -> Result<(), Exhausted> {
+    pub fn take(&mut self, base: Base, now: Steady) -> Result<Leave, Exhausted> {
+        self.take_within(self.allowance.limit(base), now)
+    }
+
+    /// The same with a limit of the caller's own instead of the allowance's.
+    pub fn take_within(&mut self, limit: u64, now: Steady) -> Result<Leave, Exhausted> {
         self.forget_what_left_the_window(now);
-        let limit = self.allowance.limit(base);
         if self.used >= limit {
             return Err(Exhausted { limit, until: self.free_at(limit) });
         }
-        let counts_until = self.counts_until(now);
+        let (counts_until, window) = (self.counts_until(now), self.allowance.window);
+        self.used += 1;
         match self.slices.back_mut() {
             // Also if `now` went back: then it counts for longer.
-            Some((until, count)) if *until >= counts_until => *count += 1,
-            _ => self.slices.push_back((counts_until, 1)),
+            Some((until, count)) if *until >= counts_until => {
+                *count += 1;
+                Ok(Leave { counts_until: *until, window })
+            }
+            _ => {
+                self.slices.push_back((counts_until, 1));
+                Ok(Leave { counts_until, window })
+            }
         }
-        self.used += 1;
-        Ok(())
     }
 
-    /// Gives back leave that was taken and not used.
-    pub fn give_back(&mut self) {
-        let Some((_, count)) = self.slices.back_mut() else { return };
-        *count -= 1;
-        self.used -= 1;
-        if *count == 0 {
-            self.slices.pop_back();
+    /// Gives back leave that was taken and not used. Another act's leave, taken before or after, counts as long as it did;
+    /// what counts no more, or was taken of a budget with another
+    /// window, cannot be given back.
+    pub fn give_back(&mut self, leave: Leave) {
+        if leave.window != self.allowance.window {
+            return;
         }
+        let is_its = |(until, _): &(Steady, u64)| *until == leave.counts_until;
+        let Some(at) = self.slices.iter().position(is_its) else { return };
+        let Some((_, count)) = self.slices.get_mut(at) else { return };
+        *count = count.saturating_sub(1);
+        self.used = self.used.saturating_sub(1);
+        if *count == 0 {
+            self.slices.remove(at);
+        }
+    }
+
+    /// Counts acts that somebody else did, as if they had been done now: the window may then see fewer, never more.
+    pub fn charge(&mut self, acts: u64, now: Steady) {
+        let counts_until = self.counts_until(now);
+        match self.slices.back_mut() {
+            Some((until, count)) if *until >= counts_until => *count += acts,
+            _ if acts > 0 => self.slices.push_back((counts_until, acts)),
+            _ => {}
+        }
+        self.used += acts;
+    }
+
+    /// How many acts count at this moment.
+    pub fn used(&self, now: Steady) -> u64 {
+        let gone: u64 =
+            self.slices.iter().take_while(|(until, _)| *until <= now).map(|(_, count)| count).sum();
+        self.used - gone
     }
 
     /// How many more acts there is leave for at this moment.
     pub fn left(&self, base: Base, now: Steady) -> u64 {
-        let gone: u64 =
-            self.slices.iter().take_while(|(until, _)| *until <= now).map(|(_, count)| count).sum();
-        self.allowance.limit(base).saturating_sub(self.used - gone)
+        self.allowance.limit(base).saturating_sub(self.used(now))
     }
 
     fn forget_what_left_the_window(&mut self, now: Steady) {
@@ -153,15 +192,25 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_else_did_counts_as_if_it_were_done_now() {
+        let mut budget = Budget::new(Allowance { count: Some(5), percent: None, window: HOUR });
+        budget.charge(3, second(10));
+        assert_eq!((budget.used(second(10)), budget.left(Base(9), second(10))), (3, 2));
+        assert_eq!(budget.used(second(10 + 2 * 3_600)), 0);
+        assert_eq!(budget.take_within(3, second(20)).unwrap_err().limit, 3);
+        assert!(budget.take_within(4, second(20)).is_ok());
+    }
+
+    #[test]
     fn a_budget_comes_back_when_it_said_it_would() {
         let mut budget = Budget::new(Allowance { count: Some(2), percent: None, window: HOUR });
         let base = Base(1_000);
-        assert_eq!(budget.take(base, second(10)), Ok(()));
-        assert_eq!(budget.take(base, second(1_800)), Ok(()));
+        assert!(budget.take(base, second(10)).is_ok());
+        assert!(budget.take(base, second(1_800)).is_ok());
         let until = budget.take(base, second(1_900)).unwrap_err().until.unwrap();
         assert!(until >= second(3_610) && until <= second(3_670), "{until:?}");
         assert_eq!(budget.left(base, until), 1);
-        assert_eq!(budget.take(base, until), Ok(()));
+        assert!(budget.take(base, until).is_ok());
         assert!(budget.take(base, until).is_err());
     }
 
@@ -172,13 +221,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_taken_again() {
+    fn what_is_given_back_can_be_taken_again_once() {
         let mut budget = Budget::new(Allowance { count: Some(1), percent: None, window: HOUR });
-        assert_eq!(budget.take(Base(1), second(0)), Ok(()));
-        budget.give_back();
-        budget.give_back();
-        assert_eq!(budget.take(Base(1), second(0)), Ok(()));
+        let leave = budget.take(Base(1), second(0)).unwrap();
+        budget.give_back(leave);
+        budget.give_back(leave);
+        assert!(budget.take(Base(1), second(0)).is_ok());
         assert!(budget.take(Base(1), second(0)).is_err());
+    }
+
+    #[test]
+    fn what_is_given_back_late_takes_nothing_from_a_later_act() {
+        let mut budget = Budget::new(Allowance { count: Some(2), percent: None, window: HOUR });
+        let first = budget.take(Base(9), second(0)).unwrap();
+        budget.take(Base(9), second(1_800)).unwrap();
+        budget.give_back(first);
+        assert!(budget.take(Base(9), second(1_900)).is_ok());
+        // Both still count when the first would not.
+        assert!(budget.take(Base(9), second(3_700)).is_err());
+        budget.give_back(first);
+        assert!(budget.take(Base(9), second(3_700)).is_err());
+        let shorter = Allowance { count: Some(1), percent: None, window: HOUR / 2 };
+        let foreign = Budget::new(shorter).take(Base(9), second(3_700)).unwrap();
+        budget.give_back(foreign);
+        assert!(budget.take(Base(9), second(3_700)).is_err());
     }
 
     proptest! {

@@ -31,7 +31,7 @@ pub use aimd::{Aimd, AimdRules};
 pub use backoff::{BACKOFF_FIRST, BACKOFF_MAX, Backoff, Backoffs};
 pub use breaker::{Breaker, BreakerOpen, BreakerRules, BreakerState, CallResult, Permit};
 pub use bucket::TokenBucket;
-pub use budget::{Allowance, Base, Budget, Exhausted};
+pub use budget::{Allowance, Base, Budget, Exhausted, Leave};
 pub use clock::{CLOCK_OFFSET_VARIABLE, CLOCK_RATE_VARIABLE, Clock, Steady, SystemClock};
 pub use lease::{Answer, Attempt, Election, Epoch, InvalidTerms, LeaseRecord, LeaseTerms, Move, Purpose};
 pub use mass_change::{Belief, Confirmation, MassChange, MassChangeRules};

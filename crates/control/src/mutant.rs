@@ -37,11 +37,19 @@ pub enum Mutant {
     ExpiredWatchResumed,
     /// A kind that is denied or gone is asked for again at once.
     DeniedRetriedAtOnce,
+    /// An object is due only after its time, and not at it: `>=` where `>` should be.
+    DueTimeExcluded,
+    /// A share is of the objects that a policy selects, and not of all that there are.
+    BaseAfterFiltering,
+    /// What the rails keep goes as everything else does.
+    NoRails,
+    /// An object's labels are believed to be as they were when it was first seen.
+    StaleLabelsBelieved,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::NoUidPrecondition,
         Self::NoResourceVersion,
         Self::NoEpochCheck,
@@ -55,6 +63,10 @@ impl Mutant {
         Self::PoisonEndsWatch,
         Self::ExpiredWatchResumed,
         Self::DeniedRetriedAtOnce,
+        Self::DueTimeExcluded,
+        Self::BaseAfterFiltering,
+        Self::NoRails,
+        Self::StaleLabelsBelieved,
     ];
 
     /// The name, as the environment gives it.
@@ -73,6 +85,10 @@ impl Mutant {
             Self::PoisonEndsWatch => "poison-ends-watch",
             Self::ExpiredWatchResumed => "expired-watch-resumed",
             Self::DeniedRetriedAtOnce => "denied-retried-at-once",
+            Self::DueTimeExcluded => "due-time-excluded",
+            Self::BaseAfterFiltering => "base-after-filtering",
+            Self::NoRails => "no-rails",
+            Self::StaleLabelsBelieved => "stale-labels-believed",
         }
     }
 

@@ -8,10 +8,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Namespace and name of an object, written `namespace/name`.
+/// Namespace and name of an object, written `namespace/name`; without a namespace, the name alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NamespacedName {
-    /// The namespace.
+    /// The namespace; empty for what has none.
     pub namespace: String,
     /// The name within the namespace.
     pub name: String,
@@ -26,6 +26,9 @@ impl NamespacedName {
 
 impl fmt::Display for NamespacedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            return f.write_str(&self.name);
+        }
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }

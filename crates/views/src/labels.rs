@@ -80,6 +80,7 @@ impl<'de> Deserialize<'de> for Labels {
 
 /// A string that is borrowed from the input where that is possible.
 #[derive(serde::Deserialize)]
+#[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 #[cfg(test)]

@@ -1,29 +1,63 @@
-//! Any object, seen through its metadata.
+//! Any object, seen through its metadata and the fields of a projection.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use units::{ResourceVersion, Uid};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer};
+use units::{KeyPath, ResourceVersion, Uid, Value};
 
-use crate::{Annotations, Labels};
+use crate::read::{Kept, MetaSeed, ObjectSeed};
+use crate::{Annotations, Fields, Known, Labels, Projection};
 
-/// Any object, of which only the metadata matters.
+/// Any object, of which its metadata matters, and the fields that somebody reads.
 ///
 /// Parses a full object as well as the `PartialObjectMetadata` that an API server sends when asked for it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Object {
     /// The metadata that decisions read.
-    #[serde(default)]
     pub metadata: Meta,
+    /// The projected fields; none in an object that was read without a projection.
+    pub fields: Fields,
+}
+
+impl Object {
+    /// Reads the metadata and the fields of a projection out of JSON; the rest is skipped.
+    ///
+    /// An object whose fields take more than [`KEPT_BYTES_MAX`](crate::KEPT_BYTES_MAX) is refused.
+    pub fn read(json: &str, projection: &Arc<Projection>) -> serde_json::Result<Self> {
+        let mut json = serde_json::Deserializer::from_str(json);
+        let object = Self::read_from(&mut json, projection)?;
+        json.end()?;
+        Ok(object)
+    }
+
+    /// Reads the same out of any format, such as a manifest.
+    pub fn read_from<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        projection: &Arc<Projection>,
+    ) -> Result<Self, D::Error> {
+        ObjectSeed(projection).deserialize(deserializer)
+    }
+
+    /// The object as far as these paths lead into it; see [`Known::tree`].
+    pub fn tree(&self, reads: &[KeyPath]) -> Value {
+        Known::from(&self.metadata).tree(&self.fields, reads)
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    /// Reads the metadata alone.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read_from(deserializer, &Arc::default())
+    }
 }
 
 /// The metadata that decisions read.
 ///
 /// Everything is optional here, for a manifest that no API server has seen yet lacks most of it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default)]
 pub struct Meta {
     /// The name; empty in a manifest that has only `generateName`.
-    #[serde(deserialize_with = "null_as_default")]
     pub name: Box<str>,
     /// The namespace; `None` for objects of the cluster, and in manifests that leave it to the caller.
     pub namespace: Option<Box<str>>,
@@ -41,12 +75,10 @@ pub struct Meta {
     pub annotations: Annotations,
 }
 
-fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+impl<'de> Deserialize<'de> for Meta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        MetaSeed { child: None, kept: &mut Kept::default() }.deserialize(deserializer)
+    }
 }
 
 #[cfg(test)]
