@@ -1,17 +1,19 @@
 //! Conditions and their reasons, in one place, so that status, events and docs say the same.
 //!
 //! Three conditions, as kstatus reads them: `Ready` is what users wait for; `Reconciling` and `Stalled` are true only
-//! while something is under way or stuck. All three are always present.
+//! while something is under way or stuck. The others name one thing each that stands in the way while they are true. All
+//! are always present.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One aspect of an object's state, in the form of `metav1.Condition`.
+#[allow(clippy::doc_markdown, reason = "`kubectl explain` shows the comments as they stand")]
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Which aspect: Ready, Reconciling or Stalled.
+    /// Which aspect: Ready, Reconciling, Stalled, PermissionDenied, BudgetExceeded, AwaitingApproval or Unresolvable.
     #[serde(rename = "type")]
     #[schemars(length(max = 316))]
     pub type_: String,
@@ -56,11 +58,27 @@ pub enum ConditionType {
     Reconciling,
     /// Nothing will change until somebody changes the object, the cluster or our rights.
     Stalled,
+    /// Somebody lacks a right: we, or whoever wrote the policy.
+    PermissionDenied,
+    /// Something is due, and the budget is used up.
+    BudgetExceeded,
+    /// Nothing is deleted before somebody approves the spec.
+    AwaitingApproval,
+    /// Of some objects it cannot be told when their time is up; they stay.
+    Unresolvable,
 }
 
 impl ConditionType {
-    /// All of them, for the reference page.
-    pub const ALL: [Self; 3] = [Self::Ready, Self::Reconciling, Self::Stalled];
+    /// All of them, in the order in which they stand in a status.
+    pub const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Reconciling,
+        Self::Stalled,
+        Self::PermissionDenied,
+        Self::BudgetExceeded,
+        Self::AwaitingApproval,
+        Self::Unresolvable,
+    ];
 
     /// While what it is true, for the reference page.
     pub const fn meaning(self) -> &'static str {
@@ -69,6 +87,18 @@ impl ConditionType {
             Self::Reconciling => "Work is under way that will change `Ready`.",
             Self::Stalled => {
                 "Nothing will change until somebody changes the object, the cluster or our rights. The message says what."
+            }
+            Self::PermissionDenied => {
+                "Somebody lacks a right: we, or whoever wrote the policy. The message names it."
+            }
+            Self::BudgetExceeded => {
+                "Something is due, and the policy's budget is used up. It goes when the window has moved on, or when somebody approves it."
+            }
+            Self::AwaitingApproval => {
+                "Nothing is deleted before somebody approves the spec: it takes everything everywhere, or was changed so that it newly selects more than its budget. `groundskeeper approve` lets it begin."
+            }
+            Self::Unresolvable => {
+                "Of some objects it cannot be told when their time is up. They stay; the message counts them and names one."
             }
         }
     }
@@ -79,6 +109,10 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
+            Self::PermissionDenied => "PermissionDenied",
+            Self::BudgetExceeded => "BudgetExceeded",
+            Self::AwaitingApproval => "AwaitingApproval",
+            Self::Unresolvable => "Unresolvable",
         }
     }
 }
@@ -88,6 +122,10 @@ impl ConditionType {
 pub enum GcReason {
     /// Objects are deleted as they fall due.
     Collecting,
+    /// Objects are kept from other policies.
+    Keeping,
+    /// The mode is Plan: objects are watched, and what would be deleted is counted; nothing is deleted.
+    Planning,
     /// Objects are watched, and what would be deleted is counted; nothing is deleted.
     DryRun,
     /// The policy is paused; nothing is deleted.
@@ -114,14 +152,24 @@ pub enum GcReason {
     AuthorUnknown,
     /// Whoever wrote the policy may not do what it does; the message names what is missing.
     AuthorForbidden,
+    /// The budget is used up, and something is due.
+    BudgetExceeded,
+    /// The spec waits to be approved.
+    AwaitingApproval,
+    /// Nothing is due outside of the schedule's windows.
+    OutsideWindow,
+    /// Of some objects it cannot be told when their time is up.
+    ObjectsUnresolvable,
     /// The condition does not hold, and there is nothing to say about it.
     AsExpected,
 }
 
 impl GcReason {
     /// All of them, for the reference page.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 21] = [
         Self::Collecting,
+        Self::Keeping,
+        Self::Planning,
         Self::DryRun,
         Self::Paused,
         Self::Listing,
@@ -135,6 +183,10 @@ impl GcReason {
         Self::Forbidden,
         Self::AuthorUnknown,
         Self::AuthorForbidden,
+        Self::BudgetExceeded,
+        Self::AwaitingApproval,
+        Self::OutsideWindow,
+        Self::ObjectsUnresolvable,
         Self::AsExpected,
     ];
 
@@ -142,6 +194,8 @@ impl GcReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Collecting => "Collecting",
+            Self::Keeping => "Keeping",
+            Self::Planning => "Planning",
             Self::DryRun => "DryRun",
             Self::Paused => "Paused",
             Self::Listing => "Listing",
@@ -155,6 +209,10 @@ impl GcReason {
             Self::Forbidden => "Forbidden",
             Self::AuthorUnknown => "AuthorUnknown",
             Self::AuthorForbidden => "AuthorForbidden",
+            Self::BudgetExceeded => "BudgetExceeded",
+            Self::AwaitingApproval => "AwaitingApproval",
+            Self::OutsideWindow => "OutsideWindow",
+            Self::ObjectsUnresolvable => "ObjectsUnresolvable",
             Self::AsExpected => "AsExpected",
         }
     }
@@ -163,6 +221,10 @@ impl GcReason {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Collecting => "Objects are deleted as they fall due.",
+            Self::Keeping => "`action: Keep`: what the policy selects is kept from other policies.",
+            Self::Planning => {
+                "`mode` is `Plan`: what is due is counted in the message; nothing is deleted. Set `mode: Enforce` to have it deleted."
+            }
             Self::DryRun => {
                 "`behavior.dryRun` is set: what is due is counted in the message; nothing is deleted."
             }
@@ -180,7 +242,7 @@ impl GcReason {
                 "The cluster serves no such kind. Collection starts by itself when it does, such as after its CustomResourceDefinition is installed."
             }
             Self::KindNotNamespaced => {
-                "The kind has no namespaces; a namespaced policy collects only objects of its namespace."
+                "The kind has no namespaces, and a GarbageCollectionPolicy collects only objects of its own. Write a ClusterGarbageCollectionPolicy."
             }
             Self::KindNotCollectable => "The kind does not offer list, watch and delete.",
             Self::Forbidden => {
@@ -190,7 +252,19 @@ impl GcReason {
                 "The annotations that name the author are missing or make no sense. Create the policy again, or change its spec, while the admission policies are installed; they stamp the annotations."
             }
             Self::AuthorForbidden => {
-                "Whoever created the policy or last changed its spec may not list and delete its objects. Grant them the right that the message names, or let somebody who has it write the policy. Collection then starts by itself."
+                "Whoever created the policy or last changed its spec may not do what it does. Grant them the right that the message names, or let somebody who has it write the policy. Collection then starts by itself."
+            }
+            Self::BudgetExceeded => {
+                "So much has gone in the budget's window that nothing more goes now. Wait for the window to move on, raise `budget`, or let what is due go once with `groundskeeper approve`."
+            }
+            Self::AwaitingApproval => {
+                "The spec takes everything of a kind everywhere, or was changed so that it newly selects more than its budget. Look at `groundskeeper plan`, then run `groundskeeper approve`, or narrow the spec."
+            }
+            Self::OutsideWindow => {
+                "What is due waits for the next window of `schedule`. The message names it."
+            }
+            Self::ObjectsUnresolvable => {
+                "A field is missing or is not understood, or an expression fails. The objects stay. Mend them, or give `ttl.default`, or select fewer."
             }
             Self::AsExpected => "The condition does not hold, and there is nothing to say about it.",
         }

@@ -5,18 +5,21 @@
 pub enum EventReason {
     /// Objects were deleted under a policy.
     Deleted,
+    /// An object was told that it will be deleted.
+    DeletionNotice,
     /// A replica has become the leader, or has ceased to be it.
     LeaderElection,
 }
 
 impl EventReason {
     /// All of them, for the reference page.
-    pub const ALL: [Self; 2] = [Self::Deleted, Self::LeaderElection];
+    pub const ALL: [Self; 3] = [Self::Deleted, Self::DeletionNotice, Self::LeaderElection];
 
     /// The word as it stands in `reason`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Deleted => "Deleted",
+            Self::DeletionNotice => "DeletionNotice",
             Self::LeaderElection => "LeaderElection",
         }
     }
@@ -25,6 +28,7 @@ impl EventReason {
     pub const fn action(self) -> &'static str {
         match self {
             Self::Deleted => "Delete",
+            Self::DeletionNotice => "Notify",
             Self::LeaderElection => "Lead",
         }
     }
@@ -32,7 +36,7 @@ impl EventReason {
     /// `Normal` or `Warning`.
     pub const fn type_name(self) -> &'static str {
         match self {
-            Self::Deleted | Self::LeaderElection => "Normal",
+            Self::Deleted | Self::DeletionNotice | Self::LeaderElection => "Normal",
         }
     }
 
@@ -40,6 +44,7 @@ impl EventReason {
     pub const fn regarding(self) -> &'static str {
         match self {
             Self::Deleted => "GarbageCollectionPolicy",
+            Self::DeletionNotice => "the object",
             Self::LeaderElection => "Lease",
         }
     }
@@ -49,6 +54,9 @@ impl EventReason {
         match self {
             Self::Deleted => {
                 "Objects were deleted under the policy; at most one event in 10 s, with the first names and the number"
+            }
+            Self::DeletionNotice => {
+                "A policy with `notice` will delete the object at the time that the note and the annotation groundskeeper.dev/notice name"
             }
             Self::LeaderElection => {
                 "A replica has taken the lease and acts from now on, or has stopped; the note says which, and why"

@@ -12,7 +12,7 @@ pub mod conditions;
 mod events;
 #[allow(unreachable_pub, reason = "the derives repeat our types inside of functions")]
 #[allow(clippy::duplicated_attributes, reason = "each printer column has attributes of its own")]
-pub mod garbage_collection_policy;
+pub mod garbage_collection;
 pub mod limits;
 pub mod protection;
 mod schema;
@@ -20,10 +20,14 @@ mod schema;
 pub use author::{AUTHOR_ANNOTATION, AUTHOR_GROUPS_ANNOTATION, Author, AuthorUnknown};
 pub use conditions::{Condition, ConditionStatus, ConditionType, GcReason};
 pub use events::EventReason;
-pub use garbage_collection_policy::{
-    GarbageCollectionPolicy, GarbageCollectionPolicySpec, GarbageCollectionPolicyStatus,
+pub use garbage_collection::{
+    ClusterGarbageCollectionPolicy, GarbageCollectionPolicy, GarbageCollectionPolicySpec,
+    GarbageCollectionPolicyStatus,
 };
-pub use protection::{Rail, Rails};
+pub use protection::{NamedRails, Rail, Rails, Unlock};
+pub use schema::{AnyScalar, IntOrText};
+
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// The API group of all our kinds.
 pub const GROUP: &str = "groundskeeper.dev";
@@ -38,7 +42,7 @@ pub const DEFAULT_NAMESPACE: &str = "groundskeeper-system";
 pub fn crds()
 -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
     use kube::CustomResourceExt as _;
-    vec![GarbageCollectionPolicy::crd()]
+    vec![GarbageCollectionPolicy::crd(), ClusterGarbageCollectionPolicy::crd()]
 }
 
 #[cfg(test)]

@@ -29,3 +29,15 @@ pub const AUTHOR_NAME_BYTES_MAX: usize = 1_024;
 /// Groups of an author. Directories put people into some hundreds; with the length of names as it is in practice they
 /// fit into the 256 KiB that an object's annotations may have.
 pub const AUTHOR_GROUPS_MAX: usize = 2_000;
+
+/// Deletions that one policy has under way: an API server does not get faster with more (measured: 64 are no better than 32).
+pub const BATCH_SIZE_MAX: u32 = 1_000;
+
+/// Deletions that a policy has under way that does not say: what the collectors that we replace use.
+pub const BATCH_SIZE_DEFAULT: u32 = 50;
+
+/// Objects that a budget may let through: more than any cluster holds of one kind.
+pub const BUDGET_COUNT_MAX: i64 = 10_000_000;
+
+/// The highest priority; the lowest is its negative. Room for a number per team, small enough to be read.
+pub const PRIORITY_MAX: i32 = 1_000;

@@ -1,4 +1,4 @@
-//! The only code that deletes and evicts.
+//! The only code that deletes and evicts, and that writes on objects which are about to go.
 //!
 //! It demands proof: a [`Warrant`] names one incarnation of one object (UID), the version that the decision was made on
 //! where it read what may change, the epoch of the lease under which it is carried out, the grounds that it rests on, and
@@ -10,6 +10,8 @@
 //! Invariants: no request leaves here without a UID precondition, nor once its epoch has ended.
 
 mod budget;
+mod finalizers;
+mod flow;
 mod request;
 
 pub mod dismantle;
@@ -17,14 +19,16 @@ pub mod dismantle;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::protection::published_names;
-use api::{Rail, Rails};
+use api::{Rail, Rails, Unlock};
+use control::Clock;
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::Semaphore;
 use units::{ResourceVersion, Uid};
 
 pub use budget::{Budget, BudgetSlot, Exhausted};
+
+use finalizers::{Change, Finalizers};
+use flow::Flow;
 
 use crate::client::bounded;
 use crate::discovery::Resource;
@@ -34,6 +38,7 @@ use crate::ledger::{self, Evidence, Ledger, Rule, Subject};
 use crate::limits::{EPOCH_MARGIN, LOST_ANSWER_LOOK_TIMEOUT};
 use crate::metrics::{MetricName, Metrics};
 use crate::reconcile::fenced;
+use crate::service_account::ServiceAccountName;
 use crate::settlement::{Found, look_in};
 
 /// Deletes and evicts objects, with proof.
@@ -43,7 +48,26 @@ pub struct Actuator {
     rails: Arc<Rails>,
     ledger: Ledger,
     metrics: Metrics,
-    in_flight: Arc<Semaphore>,
+    flow: Arc<Flow>,
+}
+
+/// What an actuator acts with.
+#[derive(Clone)]
+pub struct Means {
+    /// Whom it acts as.
+    pub client: Client,
+    /// Where it writes down what it does.
+    pub ledger: Ledger,
+    /// Where numbers go.
+    pub metrics: Metrics,
+    /// Tells how long an act takes.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Means {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Means").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
 }
 
 /// The client, with a `Debug` that says nothing of credentials.
@@ -60,7 +84,7 @@ impl std::fmt::Debug for Quiet {
 pub struct Target {
     /// What it is.
     pub resource: Arc<Resource>,
-    /// Where it lies.
+    /// Where it lies; empty if it lies in no namespace.
     pub namespace: String,
     /// Its name.
     pub name: Box<str>,
@@ -68,6 +92,8 @@ pub struct Target {
     pub uid: Uid,
     /// The version that was judged; none only if the decision read nothing that may change.
     pub resource_version: Option<ResourceVersion>,
+    /// With whose rights it is done; none for our own. We need the right to impersonate the account.
+    pub act_as: Option<ServiceAccountName>,
 }
 
 /// What a decision rests on: written down before the act.
@@ -79,6 +105,8 @@ pub struct Grounds {
     pub rule: Rule,
     /// What was seen, in a few words each. Never an object's content.
     pub evidence: Evidence,
+    /// What the rule unlocks, in words.
+    pub unlocked: Vec<Unlock>,
 }
 
 /// Proof that this object may be destroyed now. Only [`Actuator::prove`] makes one, and an act consumes it.
@@ -129,7 +157,7 @@ impl Refused {
 }
 
 /// What is done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Act {
     /// The object is deleted.
     Delete(Manner),
@@ -138,14 +166,49 @@ pub enum Act {
         /// Seconds that the pod gets to end; none leaves it to the pod.
         grace_period_seconds: Option<i64>,
     },
+    /// An annotation is written on the object, such as when it will go.
+    Notify {
+        /// Its key and its value.
+        annotation: (&'static str, String),
+    },
+    /// A finalizer is put on the object, unless it is there: the object then stays until it is taken off again.
+    AddFinalizer(String),
+    /// A finalizer is taken off the object, if it is there.
+    RemoveFinalizer(String),
 }
 
 impl Act {
     /// What it is called.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Delete(_) => "delete",
             Self::Evict { .. } => "evict",
+            Self::Notify { .. } => "notify",
+            Self::AddFinalizer(_) => "add-finalizer",
+            Self::RemoveFinalizer(_) => "remove-finalizer",
+        }
+    }
+
+    /// What the ledger calls it once it was done.
+    const fn done(&self) -> &'static str {
+        match self {
+            Self::Delete(_) | Self::Evict { .. } => "deleted",
+            Self::Notify { .. } => "notified",
+            Self::AddFinalizer(_) => "finalizer-added",
+            Self::RemoveFinalizer(_) => "finalizer-removed",
+        }
+    }
+
+    /// Whether an object that is gone, or on its way out, shows that it was done.
+    const fn destroys(&self) -> bool {
+        matches!(self, Self::Delete(_) | Self::Evict { .. })
+    }
+
+    fn change(&self) -> Option<Change<'_>> {
+        match self {
+            Self::AddFinalizer(finalizer) => Some(Change::Add(finalizer)),
+            Self::RemoveFinalizer(finalizer) => Some(Change::Remove(finalizer)),
+            Self::Delete(_) | Self::Evict { .. } | Self::Notify { .. } => None,
         }
     }
 }
@@ -162,7 +225,7 @@ pub struct Manner {
 /// What became of an act.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The server accepted it.
+    /// The server accepted it; or there was nothing to do, for the object has the finalizer already, or has it no more.
     Accepted,
     /// The answer was lost, as this says; the object was looked for, and is gone or on its way out.
     FoundDone(ApiError),
@@ -198,7 +261,7 @@ impl Outcome {
     pub const LABELS: [&'static str; 9] =
         ["deleted", "gone", "changed", "denied", "blocked", "throttled", "failed", "fenced", "unrecorded"];
 
-    /// The metric label.
+    /// The metric label, for acts that delete.
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Accepted | Self::FoundDone(_) => "deleted",
@@ -215,11 +278,12 @@ impl Outcome {
     }
 
     /// How the ledger tells it: whether it was done is not known if nobody heard the answer.
-    fn recorded(&self) -> ledger::Outcome {
+    fn recorded(&self, act: &Act) -> ledger::Outcome {
         let (outcome, message) = match self {
             Self::Failed(error) if error.leaves_open() => ("unknown", Some(error.to_string())),
+            Self::Accepted => (act.done(), None),
             Self::FoundDone(error) => {
-                (self.label(), Some(format!("found to be done; the answer was lost: {error}")))
+                (act.done(), Some(format!("found to be done; the answer was lost: {error}")))
             }
             Self::CutOff => ("unknown", Some("the epoch ended before the answer came".to_owned())),
             Self::Denied(error) | Self::Failed(error) => (self.label(), Some(error.to_string())),
@@ -231,20 +295,17 @@ impl Outcome {
 }
 
 impl Actuator {
-    /// An actuator that acts as the client's identity, within these rails, with so many acts in flight at most.
-    pub fn new(client: Client, rails: Rails, ledger: Ledger, metrics: Metrics, in_flight_max: u16) -> Self {
-        Self {
-            client: Arc::new(Quiet(client)),
-            rails: Arc::new(rails),
-            ledger,
-            metrics,
-            in_flight: Arc::new(Semaphore::new(usize::from(in_flight_max))),
-        }
+    /// An actuator that acts within these rails, with so many acts in flight at most; with fewer while the API server is
+    /// busy or slow.
+    pub fn new(means: Means, rails: Rails, in_flight_max: u16) -> Self {
+        let Means { client, ledger, metrics, clock } = means;
+        let flow = Flow::new(in_flight_max, clock, metrics.clone());
+        Self { client: Arc::new(Quiet(client)), rails: Arc::new(rails), ledger, metrics, flow }
     }
 
-    /// A budget of so many acts per second, within what this actuator has in flight at one time.
+    /// A budget of so many acts per second, within what this actuator may have in flight at the time.
     pub fn budget(&self, rate: u32, now: Timestamp) -> Budget {
-        Budget::new(rate, now, &self.in_flight)
+        Budget::new(rate, now, &self.flow)
     }
 
     /// Proves that an object may be destroyed now, or says why not.
@@ -255,7 +316,7 @@ impl Actuator {
         epoch: Epoch,
         grounds: Grounds,
     ) -> Result<Warrant, Box<Objection>> {
-        match self.objection(&target, &epoch) {
+        match self.objection(&target, &epoch, &grounds.unlocked) {
             None => Ok(Warrant { target, epoch, grounds, _slot: slot }),
             Some(refused) => {
                 self.metrics.count(MetricName::ActuatorRefusals, &[("reason", refused.label())]);
@@ -265,7 +326,7 @@ impl Actuator {
     }
 
     /// Writes down that there was no warrant, and why.
-    pub async fn record(&self, objection: Box<Objection>, act: Act) -> Outcome {
+    pub async fn record(&self, objection: Box<Objection>, act: &Act) -> Outcome {
         let Objection { refused, target, grounds } = *objection;
         let refusal = ledger::Refusal {
             intent: intent(&target, grounds, act, None),
@@ -276,12 +337,10 @@ impl Actuator {
         Outcome::Refused(refused)
     }
 
-    fn objection(&self, target: &Target, epoch: &Epoch) -> Option<Refused> {
-        if let Some(rail) = self.rails.keep(&target.resource.kind, &target.namespace) {
+    fn objection(&self, target: &Target, epoch: &Epoch, unlocked: &[Unlock]) -> Option<Refused> {
+        let Target { resource, namespace, name, .. } = target;
+        if let Some(rail) = self.rails.keep(&resource.kind, namespace, name, unlocked) {
             return Some(Refused::Rail(rail));
-        }
-        if published_names(&target.resource.kind).contains(&&*target.name) {
-            return Some(Refused::Rail(Rail::Published));
         }
         if target.uid.to_string().is_empty() {
             return Some(Refused::NoUid);
@@ -292,39 +351,86 @@ impl Actuator {
         (!epoch.is_valid_for(EPOCH_MARGIN)).then_some(Refused::NotLeading)
     }
 
-    /// Destroys one object: one request, with UID and version as preconditions, between two records in the ledger.
+    /// Acts on one object: one request, with UID and version as preconditions, between two records in the ledger. What
+    /// changes finalizers reads them first.
     pub async fn carry_out(&self, warrant: Warrant, act: Act) -> Outcome {
         let Warrant { target, epoch, grounds, _slot } = warrant;
-        let request = match request::of(&target, act) {
-            Ok(request) => request,
-            Err(error) => return Outcome::Failed(error),
+        let (request, seen) = match self.prepare(&target, &epoch, &act).await {
+            Ok(prepared) => prepared,
+            Err(outcome) => return outcome,
         };
-        let intent = intent(&target, grounds, act, Some(epoch.number()));
+        let intent = intent(&target, grounds, &act, Some(epoch.number()));
         let object = intent.object.clone();
         let written = match fenced(&epoch, self.ledger.intent(intent)).await {
             None => return Outcome::Fenced,
             Some(Err(unavailable)) => return Outcome::Unrecorded(unavailable.reason),
             Some(Ok(written)) => written,
         };
-        let outcome = match self.send(request, &epoch, act).await {
-            Outcome::Failed(error) if error.leaves_open() => {
+        let outcome = match (self.send(request, &epoch, &act).await, &seen) {
+            (Outcome::Failed(error), _) if error.leaves_open() && act.destroys() => {
                 self.look_after(&target.resource, &object, error, &epoch).await
             }
-            outcome => outcome,
+            // A test in the patch has failed, or the object may not be so: the server says the same of both.
+            (Outcome::Failed(error), Some(seen)) if error.code() == Some(422) => {
+                self.look_again(&target, seen, error, &epoch).await
+            }
+            (outcome, _) => outcome,
         };
-        self.ledger.outcome(written, outcome.recorded()).await;
+        self.ledger.outcome(written, outcome.recorded(&act)).await;
         outcome
     }
 
-    async fn send(&self, request: http::Request<Vec<u8>>, epoch: &Epoch, act: Act) -> Outcome {
+    /// The one request that an act takes, and the finalizers that it rests on; or what became of the act without one.
+    async fn prepare(
+        &self,
+        target: &Target,
+        epoch: &Epoch,
+        act: &Act,
+    ) -> Result<(http::Request<Vec<u8>>, Option<Finalizers>), Outcome> {
+        let Some(change) = act.change() else {
+            return Ok((request::of(target, act).map_err(Outcome::Failed)?, None));
+        };
+        let looking = finalizers::look(&self.client.0, target);
+        let seen = match fenced(epoch, looking).await {
+            None => return Err(Outcome::Fenced),
+            Some(Err(error)) => return Err(became(error, act)),
+            Some(Ok(finalizers::Found::Gone)) => return Err(Outcome::Gone),
+            Some(Ok(finalizers::Found::Changed)) => return Err(Outcome::Changed),
+            Some(Ok(finalizers::Found::There(seen))) => seen,
+        };
+        let Some(patch) = seen.patch(change) else { return Err(Outcome::Accepted) };
+        let request = request::patch(target, request::JSON_PATCH, &patch).map_err(Outcome::Failed)?;
+        Ok((request, Some(seen)))
+    }
+
+    async fn send(&self, request: http::Request<Vec<u8>>, epoch: &Epoch, act: &Act) -> Outcome {
         if !epoch.is_valid_for(EPOCH_MARGIN) {
             return Outcome::Fenced;
         }
-        match fenced(epoch, bounded(self.client.0.request_text(request))).await {
+        let began = self.flow.begin();
+        let outcome = match fenced(epoch, bounded(self.client.0.request_text(request))).await {
             // It may have reached the server all the same; the preconditions hold there.
             None => Outcome::CutOff,
             Some(Ok(_)) => Outcome::Accepted,
             Some(Err(error)) => became(error, act),
+        };
+        self.flow.answered(&outcome, began);
+        outcome
+    }
+
+    /// Finalizers were not changed: because the object is not what it was, or because it may not be so.
+    async fn look_again(
+        &self,
+        target: &Target,
+        seen: &Finalizers,
+        error: ApiError,
+        epoch: &Epoch,
+    ) -> Outcome {
+        match fenced(epoch, finalizers::look(&self.client.0, target)).await {
+            Some(Ok(finalizers::Found::Gone)) => Outcome::Gone,
+            Some(Ok(finalizers::Found::Changed)) => Outcome::Changed,
+            Some(Ok(finalizers::Found::There(found))) if !seen.stand_in(&found) => Outcome::Changed,
+            _ => Outcome::Failed(error),
         }
     }
 
@@ -345,9 +451,13 @@ impl Actuator {
     }
 }
 
-fn intent(target: &Target, grounds: Grounds, act: Act, epoch: Option<u64>) -> ledger::Intent {
-    let Grounds { controller, rule, evidence } = grounds;
-    let Target { resource, namespace, name, uid, resource_version } = target;
+fn intent(target: &Target, grounds: Grounds, act: &Act, epoch: Option<u64>) -> ledger::Intent {
+    let Grounds { controller, rule, evidence, .. } = grounds;
+    let Target { resource, namespace, name, uid, resource_version, act_as } = target;
+    let evidence = match act_as {
+        Some(account) => evidence.with("actsAs", account),
+        None => evidence,
+    };
     let object = Subject {
         api_version: resource.kind.api_version.to_string(),
         kind: resource.kind.kind.clone(),
@@ -359,7 +469,7 @@ fn intent(target: &Target, grounds: Grounds, act: Act, epoch: Option<u64>) -> le
     ledger::Intent { controller, act: act.name(), rule, object, epoch, evidence }
 }
 
-fn became(error: ApiError, act: Act) -> Outcome {
+fn became(error: ApiError, act: &Act) -> Outcome {
     const SOON: Duration = Duration::from_secs(1);
     match &error {
         ApiError::Refused { code: 404, .. } => Outcome::Gone,
@@ -391,6 +501,7 @@ mod tests {
             name: "a".into(),
             uid: Uid::from("u-1"),
             resource_version: Some(ResourceVersion::from("7")),
+            act_as: None,
         }
     }
 
@@ -398,7 +509,14 @@ mod tests {
 
     fn grounds() -> Grounds {
         let rule = Rule { policy: "team/sweep".into(), uid: "p-1".into(), generation: 1 };
-        Grounds { controller: "gc", rule, evidence: Evidence::default() }
+        Grounds { controller: "gc", rule, evidence: Evidence::default(), unlocked: Vec::new() }
+    }
+
+    /// Nobody answers, and nothing is written down.
+    async fn unheard() -> Means {
+        let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let (metrics, clock) = (Metrics::default(), Arc::new(control::SystemClock));
+        Means { client, ledger: no_ledger().await, metrics, clock }
     }
 
     async fn no_ledger() -> Ledger {
@@ -413,8 +531,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_no_warrant_for_what_the_rails_keep_or_what_is_not_told_apart() {
-        let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        let actuator = Actuator::new(client, Rails::new("grounds"), no_ledger().await, Metrics::default(), 8);
+        let actuator = Actuator::new(unheard().await, Rails::new("grounds"), 8);
         let epoch = Epoch::lasting(Duration::from_secs(5));
         let now = Timestamp::UNIX_EPOCH;
         let mut budget = actuator.budget(1_000, now);
@@ -441,6 +558,9 @@ mod tests {
                 "{target:?}"
             );
         }
+        let lease = target("coordination.k8s.io/v1", "team");
+        let unlocking = Grounds { unlocked: vec![Unlock::Leases], ..grounds() };
+        assert!(actuator.prove(lease, budget.take(now).unwrap(), epoch.clone(), unlocking).is_ok());
         let mut prove =
             |epoch| actuator.prove(target("v1", "team"), budget.take(now).unwrap(), epoch, grounds());
         assert!(prove(epoch).is_ok());
@@ -450,8 +570,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_warrant_whose_epoch_has_ended_does_nothing() {
-        let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        let actuator = Actuator::new(client, Rails::new("grounds"), no_ledger().await, Metrics::default(), 8);
+        let actuator = Actuator::new(unheard().await, Rails::new("grounds"), 8);
         let slot = actuator.budget(10, Timestamp::UNIX_EPOCH).take(Timestamp::UNIX_EPOCH).unwrap();
         let epoch = Epoch::lasting(Duration::from_secs(5));
         let warrant = actuator.prove(target("v1", "team"), slot, epoch.clone(), grounds()).unwrap();
@@ -467,21 +586,21 @@ mod tests {
             message: String::new(),
             retry_after: Some(Duration::from_secs(3)),
         };
-        assert!(matches!(became(refused(404), DELETE_IT), Outcome::Gone));
-        assert!(matches!(became(refused(409), DELETE_IT), Outcome::Changed));
-        assert!(matches!(became(refused(403), DELETE_IT), Outcome::Denied(_)));
+        assert!(matches!(became(refused(404), &DELETE_IT), Outcome::Gone));
+        assert!(matches!(became(refused(409), &DELETE_IT), Outcome::Changed));
+        assert!(matches!(became(refused(403), &DELETE_IT), Outcome::Denied(_)));
         assert!(
-            matches!(became(refused(429), DELETE_IT), Outcome::Throttled(wait) if wait == Duration::from_secs(3))
+            matches!(became(refused(429), &DELETE_IT), Outcome::Throttled(wait) if wait == Duration::from_secs(3))
         );
-        assert!(matches!(became(refused(500), DELETE_IT), Outcome::Failed(_)));
+        assert!(matches!(became(refused(500), &DELETE_IT), Outcome::Failed(_)));
         let evict = Act::Evict { grace_period_seconds: None };
-        assert!(matches!(became(refused(429), evict), Outcome::Throttled(_)));
+        assert!(matches!(became(refused(429), &evict), Outcome::Throttled(_)));
         let budget = ApiError::Refused {
             code: 429,
             reason: "TooManyRequests".into(),
             message: "Cannot evict pod as it would violate the pod's disruption budget.".into(),
             retry_after: None,
         };
-        assert!(matches!(became(budget, evict), Outcome::Blocked { .. }));
+        assert!(matches!(became(budget, &evict), Outcome::Blocked { .. }));
     }
 }

@@ -9,7 +9,9 @@
 //! Invariant: after [`FeedEvent::Listed`], whoever applied all events since the last [`FeedEvent::Listing`] and forgot what
 //! they did not show, holds what the server holds, up to the events still under way.
 
+mod count;
 mod decode;
+mod selector;
 mod wire;
 
 use std::sync::Arc;
@@ -29,7 +31,9 @@ use crate::limits::{FEED_REOPEN_PAUSE, FEED_RETRY_FIRST, FEED_RETRY_MAX, FEED_SE
 use crate::metrics::{MetricName, Metrics};
 use crate::supervisor::Supervisor;
 
+pub use count::count;
 pub use decode::View;
+pub use selector::Pushed;
 pub use wire::list;
 use wire::{Ended, Watcher};
 
@@ -43,6 +47,8 @@ pub struct FeedTarget {
     pub kind: GroupVersionKind,
     /// The namespace; none for the whole cluster.
     pub namespace: Option<String>,
+    /// Which of the objects there.
+    pub selector: Pushed,
     /// How much of each object.
     pub representation: Representation,
     /// What is done when a connection has ended.
@@ -79,7 +85,7 @@ pub enum FeedEvent<V> {
     Listing(Option<ResourceVersion>),
     /// An object is there, in this form.
     Applied(V),
-    /// An object is gone; this was its last form.
+    /// An object is gone, or is not selected any more; this is its last form.
     Deleted(V),
     /// An object is there that cannot be understood.
     Unreadable {
@@ -132,6 +138,14 @@ pub enum Parked {
         /// The server's words.
         message: String,
     },
+    /// The server does not select by what it was asked to: an unselected feed would show the objects.
+    #[error("the server cannot select {kind} so: {message}")]
+    SelectorRefused {
+        /// The kind.
+        kind: GroupVersionKind,
+        /// The server's words.
+        message: String,
+    },
     /// The server does not answer as it should.
     #[error("{0}")]
     Unavailable(ApiError),
@@ -173,11 +187,12 @@ impl std::fmt::Debug for Feeds {
 }
 
 impl Feeds {
-    /// Starts a feed. Its events come in order, each with `id`.
+    /// Starts a feed. Its events come in order, each with `id`; objects are read in this context.
     pub fn start<V: View>(
         &self,
         id: FeedId,
         target: FeedTarget,
+        context: V::Context,
         sink: &mpsc::Sender<(FeedId, FeedEvent<V>)>,
     ) -> Feed {
         let stop = self.supervisor.stopping().child_token();
@@ -186,6 +201,7 @@ impl Feeds {
             id,
             backoff: Backoff::new(FEED_RETRY_FIRST, FEED_RETRY_MAX, &target),
             target,
+            context,
             feeds: self.clone(),
             sink: sink.clone(),
             signals: Arc::clone(&signals),
@@ -215,9 +231,10 @@ impl Feed {
     }
 }
 
-struct FeedTask<V> {
+struct FeedTask<V: View> {
     id: FeedId,
     target: FeedTarget,
+    context: V::Context,
     feeds: Feeds,
     sink: mpsc::Sender<(FeedId, FeedEvent<V>)>,
     signals: Arc<Signals>,
@@ -274,7 +291,8 @@ impl<V: View> FeedTask<V> {
 
     /// Lists and watches until it has to park.
     async fn follow(&mut self, resource: Arc<Resource>) -> Result<Parked, Unheard> {
-        let mut watcher = Watcher::new(&self.feeds, Arc::clone(&resource), self.target.clone());
+        let (target, context) = (self.target.clone(), self.context.clone());
+        let mut watcher = Watcher::new(&self.feeds, Arc::clone(&resource), target, context);
         loop {
             if self.signals.relist.swap(false, Ordering::AcqRel) {
                 watcher.list_by_quorum();
@@ -312,13 +330,17 @@ impl<V: View> FeedTask<V> {
                     let (verb, message) = (watcher.verb(), error.to_string());
                     return Ok(Parked::Forbidden { verb, resource: resource.name(), message });
                 }
+                _ if self.target.selector.is_refused_by(&error) => {
+                    let (kind, message) = (self.target.kind.clone(), error.to_string());
+                    return Ok(Parked::SelectorRefused { kind, message });
+                }
                 _ => self.park(Parked::Unavailable(error)).await?,
             }
         }
     }
 
     /// One connection to its end, and whether it lasted long enough for troubles before it to be over.
-    async fn connection(&mut self, watcher: &mut Watcher) -> (Ended, bool) {
+    async fn connection(&mut self, watcher: &mut Watcher<V>) -> (Ended, bool) {
         let running = watcher.run((self.id, &self.sink), &self.signals.live);
         let lasting = tokio::time::sleep(FEED_SETTLED);
         tokio::pin!(running, lasting);

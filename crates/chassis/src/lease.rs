@@ -316,6 +316,8 @@ impl Contender {
         self.tell(EventReason::LeaderElection, format!("{identity} became leader, epoch {number}"));
         self.metrics.set(MetricName::LeaderStatus, &[("name", lease)], 1);
         self.metrics.count(MetricName::LeaderTransitions, &[]);
+        self.metrics.set(MetricName::OldLeaderStatus, &[], 1);
+        self.metrics.count(MetricName::OldLeaderTransitions, &[]);
     }
 
     /// Ends the reign, if there is one, and waits until nobody acts in it any more.
@@ -329,6 +331,7 @@ impl Contender {
         let (lease, identity) = (&self.options.name, &self.options.identity);
         tracing::warn!(lease, identity, epoch = reign.number, why, "no longer leading");
         self.metrics.set(MetricName::LeaderStatus, &[("name", lease)], 0);
+        self.metrics.set(MetricName::OldLeaderStatus, &[], 0);
         self.tell(EventReason::LeaderElection, format!("{identity} stopped leading: {why}"));
         if tokio::time::timeout(EPOCH_RETURN_TIMEOUT, reign.holders.wait()).await.is_err() {
             // They are fenced: each asks before it acts. But a new epoch of ours must not run beside them.

@@ -24,10 +24,12 @@ pub mod ledger;
 pub mod limits;
 mod metrics;
 pub mod objects;
+mod openapi;
 mod paths;
 pub mod reconcile;
 pub mod rights;
 mod secret;
+mod service_account;
 mod settlement;
 mod status;
 mod supervisor;
@@ -40,13 +42,16 @@ pub use discovery::{Resource, Unserved, resolve};
 pub use error::{ApiError, Class, Classify};
 pub use events::{Event, EventType, Recorder, Regarding, recorder};
 pub use feed::{
-    Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, Parked, Representation, View, list,
+    Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, Parked, Pushed, Representation, View,
+    count, list,
 };
 pub use health::{Check, Health, Ticker};
 pub use http::{Endpoint, Pages, Scrapers, serve};
 pub use metrics::{MetricName, Metrics};
+pub use openapi::OpenApi;
 pub use secret::Redacted;
-pub use settlement::settle;
+pub use service_account::{InvalidServiceAccount, ServiceAccountName};
+pub use settlement::{is_there, settle};
 pub use status::write_status;
 pub use supervisor::{Exit, Stage, Supervisor};
 pub use telemetry::{LogFormat, LogLevel, Telemetry, check_log_level, start_telemetry};

@@ -50,6 +50,25 @@ pub const DELETIONS_IN_FLIGHT_DEFAULT: u16 = 48;
 /// The most deletions in flight that may be asked for: beyond it, other users of the API server suffer for nothing.
 pub const DELETIONS_IN_FLIGHT_MAX: u16 = 256;
 
+/// How long an act may take until it counts as slow. Kubernetes' own objective for calls that change one object is that 99
+/// of 100 are answered within a second.
+pub const ACT_SLOW: Duration = Duration::from_secs(1);
+
+/// Of the last [`ACTS_REMEMBERED`] acts, how many may be slow: of more, so that the 90th percentile is beyond
+/// [`ACT_SLOW`], the server is ten times as far from its objective as it should be, and is asked for less.
+pub const ACTS_SLOW_MAX: u32 = 2;
+/// See [`ACTS_SLOW_MAX`]. So few that a server which is slow for every request is noticed within three.
+pub const ACTS_REMEMBERED: u32 = 20;
+
+/// How the number of acts in flight changes: after a refusal half of them remain, and after a second without one there
+/// are four more, so that from the least to [`DELETIONS_IN_FLIGHT_DEFAULT`] it takes 12 s. A second is what the API
+/// server asks to wait when it turns a request away.
+pub const IN_FLIGHT_STEP: u32 = 4;
+/// See [`IN_FLIGHT_STEP`].
+pub const IN_FLIGHT_REMAINING_PERCENT: u8 = 50;
+/// See [`IN_FLIGHT_STEP`].
+pub const IN_FLIGHT_WINDOW: Duration = Duration::from_secs(1);
+
 /// Kubernetes events that may wait to be sent; beyond it they are dropped and counted.
 pub const EVENT_QUEUE_MAX: usize = 512;
 
@@ -266,3 +285,13 @@ pub const ACCESS_CACHE_MAX: usize = 4_096;
 pub const LEDGER_PAST_RECORDS_MAX: usize = 1_000;
 /// Slots that work is split into, each with a lease of its own: one controller does not outgrow one process yet.
 pub const LEASE_SLOTS: usize = 1;
+
+/// Bytes of the schemas of one group and version: twenty times those of the largest that Kubernetes has (`v1`, 1.6 MB).
+pub const SCHEMA_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Groups and versions whose schemas are kept: more than policies of one cluster target in practice. Each takes up to
+/// some megabytes.
+pub const SCHEMA_DOCUMENTS_MAX: usize = 32;
+
+/// How long it is remembered where schemas are: users write policies in bursts, and define kinds just before.
+pub const SCHEMA_INDEX_REMEMBERED_FOR: Duration = Duration::from_secs(10);

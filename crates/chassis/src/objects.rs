@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use kube::Client;
 use serde_json::Value;
-use units::ApiVersion;
+use units::{ApiVersion, GroupVersionKind};
 
 use crate::client::{ask_for, bounded, get};
 use crate::discovery::Resource;
@@ -166,6 +166,24 @@ pub async fn declare(
     }
 }
 
+/// Writes and removes annotations of an object, and returns it as it then is. The preconditions, a UID or a version in
+/// `metadata`, are the server's to check: it refuses with 409 if the object is another one by then.
+pub async fn annotate(
+    client: &Client,
+    object: ObjectRef<'_>,
+    preconditions: &Value,
+    annotations: &Value,
+) -> Result<Value, ApiError> {
+    let mut metadata = preconditions.as_object().cloned().unwrap_or_default();
+    metadata.insert("annotations".to_owned(), annotations.clone());
+    let patch = serde_json::json!({ "metadata": metadata });
+    let request = http::Request::patch(format!("{}?fieldManager={FIELD_MANAGER}", object.path()))
+        .header(CONTENT_TYPE, "application/merge-patch+json")
+        .body(patch.to_string().into_bytes())
+        .map_err(|error| ApiError::Garbled(error.to_string()))?;
+    ask_for(client, request).await
+}
+
 fn held_fields(status: &kube::core::Status) -> Vec<HeldField> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     causes
@@ -208,6 +226,60 @@ pub async fn served(client: &Client, version: &ApiVersion) -> Result<Vec<String>
     };
     let names = list.get("resources").and_then(Value::as_array).into_iter().flatten();
     Ok(names.filter_map(|resource| resource.get("name")?.as_str().map(ToOwned::to_owned)).collect())
+}
+
+/// The kind that somebody means by one of its names: its kind, singular, plural or short name, in any case, with its
+/// group behind a dot or without one. Of several groups that have it, the first in the server's order.
+///
+/// # Errors
+///
+/// If the server does not answer, or its answer cannot be read. A group that fails alone is passed over.
+pub async fn find_kind(client: &Client, name: &str) -> Result<Option<Resource>, ApiError> {
+    let name = name.to_lowercase();
+    let (short, group) = name.split_once('.').unwrap_or((&name, ""));
+    if group.is_empty()
+        && let Some(found) = kind_in(client, "v1", short).await?
+    {
+        return Ok(Some(found));
+    }
+    let groups: Value = ask_for(client, get("/apis", "application/json")?).await?;
+    let groups = groups.get("groups").and_then(Value::as_array).cloned().unwrap_or_default();
+    for known in groups {
+        let text = |pointer: &str| known.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        if !group.is_empty() && group != text("/name") {
+            continue;
+        }
+        match kind_in(client, text("/preferredVersion/groupVersion"), short).await {
+            Ok(None) | Err(ApiError::Refused { .. }) => {}
+            found => return found,
+        }
+    }
+    Ok(None)
+}
+
+async fn kind_in(client: &Client, version: &str, name: &str) -> Result<Option<Resource>, ApiError> {
+    let Ok(api_version) = version.parse::<ApiVersion>() else { return Ok(None) };
+    let list: Value = ask_for(client, get(&paths::group_version(&api_version), "application/json")?).await?;
+    let listed = list.get("resources").and_then(Value::as_array).into_iter().flatten();
+    let found = listed.into_iter().find(|listed| is_called(listed, name));
+    Ok(found.map(|listed| {
+        let text = |field: &str| listed.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let verbs = listed.get("verbs").and_then(Value::as_array).into_iter().flatten();
+        Resource {
+            kind: GroupVersionKind { api_version, kind: text("kind") },
+            plural: text("name"),
+            namespaced: listed.get("namespaced").and_then(Value::as_bool).unwrap_or_default(),
+            verbs: verbs.filter_map(|verb| verb.as_str().map(ToOwned::to_owned)).collect(),
+        }
+    }))
+}
+
+/// Whether a resource has this name, in lower case.
+fn is_called(listed: &Value, name: &str) -> bool {
+    let text = |field: &str| listed.get(field).and_then(Value::as_str).unwrap_or_default();
+    let mut short = listed.get("shortNames").and_then(Value::as_array).into_iter().flatten();
+    let names = [text("name"), text("singularName"), &text("kind").to_lowercase()];
+    !text("name").contains('/') && (names.contains(&name) || short.any(|short| short.as_str() == Some(name)))
 }
 
 /// What the API server says of itself.
@@ -261,6 +333,18 @@ mod tests {
         assert_eq!(version_of(&json!({"major": "1", "minor": ""})), None);
         let date = date_of("Sat, 21 Nov 2026 07:42:54 GMT").unwrap();
         assert_eq!(date, "2026-11-21T07:42:54Z".parse().unwrap());
+    }
+
+    #[test]
+    fn a_kind_is_called_by_each_of_its_names() {
+        let listed = json!({
+            "name": "configmaps", "singularName": "configmap", "kind": "ConfigMap", "shortNames": ["cm"],
+        });
+        for name in ["configmaps", "configmap", "cm"] {
+            assert!(is_called(&listed, name), "{name}");
+        }
+        assert!(!is_called(&listed, "") && !is_called(&listed, "config"));
+        assert!(!is_called(&json!({"name": "pods/status", "kind": "Pod"}), "pod"));
     }
 
     #[test]

@@ -7,16 +7,16 @@ pub(crate) fn group_version(version: &ApiVersion) -> String {
     if version.group.is_empty() { format!("/api/{}", version.version) } else { format!("/apis/{version}") }
 }
 
-/// The path of a collection; without a namespace, of the whole cluster's.
+/// The path of a collection; without a namespace, or with an empty one, of the whole cluster's.
 pub(crate) fn collection(version: &ApiVersion, plural: &str, namespace: Option<&str>) -> String {
     let base = group_version(version);
-    match namespace {
+    match namespace.filter(|namespace| !namespace.is_empty()) {
         Some(namespace) => format!("{base}/namespaces/{}/{plural}", segment(namespace)),
         None => format!("{base}/{plural}"),
     }
 }
 
-/// The path of one object.
+/// The path of one object; one that lies in no namespace has an empty one.
 pub(crate) fn object(version: &ApiVersion, plural: &str, namespace: &str, name: &str) -> String {
     format!("{}/{}", collection(version, plural, Some(namespace)), segment(name))
 }
@@ -47,6 +47,7 @@ mod tests {
         assert_eq!(collection(&batch, "jobs", None), "/apis/batch/v1/jobs");
         assert_eq!(object(&batch, "jobs", "team", "a.b"), "/apis/batch/v1/namespaces/team/jobs/a.b");
         assert_eq!(object(&core, "x", "team", "../y"), "/api/v1/namespaces/team/x/..%2Fy");
+        assert_eq!(object(&core, "nodes", "", "n"), "/api/v1/nodes/n");
         assert_eq!(object(&core, "x", "team", ".."), "/api/v1/namespaces/team/x/%2E%2E");
     }
 }

@@ -28,6 +28,12 @@ pub(crate) enum Found {
 /// Settles what earlier processes have left open.
 pub async fn settle(client: Client, ledger: Ledger, unsettled: Vec<UnsettledIntent>) {
     for intent in unsettled {
+        if !matches!(intent.body.act.as_deref(), Some("delete" | "evict")) {
+            // That an object is there says nothing of what was written on it, and whoever reads the note sees it there.
+            let evidence = Evidence::default().with("found", "the object was not looked at");
+            ledger.settle(&intent, Settled::Unknown, evidence).await;
+            continue;
+        }
         let Subject { kind, namespace, name, .. } = &intent.object;
         match look_until_answered(&client, &intent.object).await {
             Ok(found) => {
@@ -94,19 +100,47 @@ pub(crate) async fn look_in(
     resource: &Resource,
     object: &Subject,
 ) -> Result<Found, ApiError> {
-    let namespace = Some(&*object.namespace).filter(|namespace| !namespace.is_empty());
+    find(client, resource, &object.namespace, (&object.name, &object.uid)).await
+}
+
+async fn find(
+    client: &Client,
+    resource: &Resource,
+    namespace: &str,
+    (name, uid): (&str, &str),
+) -> Result<Found, ApiError> {
+    let namespace = Some(namespace).filter(|namespace| resource.namespaced && !namespace.is_empty());
     let path = paths::collection(&resource.kind.api_version, &resource.plural, namespace);
-    let path = format!("{path}?fieldSelector=metadata.name%3D{}", paths::segment(&object.name));
+    let path = format!("{path}?fieldSelector=metadata.name%3D{}", paths::segment(name));
     let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
     let text = ask(client, get(&path, accept)?).await?;
     let List { items } = serde_json::from_str(&text).map_err(|error| ApiError::Garbled(error.to_string()))?;
     let is_it =
-        |found: &&views::Object| found.metadata.uid.as_ref().is_some_and(|uid| uid.to_string() == object.uid);
+        |found: &&views::Object| found.metadata.uid.as_ref().is_some_and(|found| found.to_string() == uid);
     Ok(match items.iter().flatten().find(is_it) {
         None => Found::Gone,
         Some(found) if found.metadata.deletion_timestamp.is_some() => Found::Terminating,
         Some(_) => Found::There,
     })
+}
+
+/// Whether this incarnation of an object is there, or still on its way out; in `namespace` if its kind has namespaces.
+///
+/// Asks the server itself, by a list of one name. A kind that the cluster does not serve says nothing of its objects.
+///
+/// # Errors
+///
+/// If the kind is not served, or the server refuses (the right to `list` is needed) or does not answer.
+pub async fn is_there(
+    client: &Client,
+    kind: &GroupVersionKind,
+    namespace: &str,
+    (name, uid): (&str, &str),
+) -> Result<bool, Unserved> {
+    let resource = resolve(client, kind).await?;
+    let found = find(client, &resource, namespace, (name, uid)).await;
+    let found = found.map_err(|source| Unserved::Api { kind: kind.clone().into(), source })?;
+    Ok(!matches!(found, Found::Gone))
 }
 
 #[cfg(test)]

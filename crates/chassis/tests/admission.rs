@@ -11,8 +11,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chassis::Metrics;
@@ -35,6 +35,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
 /// An authority of a test's own.
 struct Authority {
@@ -123,6 +127,27 @@ async fn site(clients: Option<ClientAuthentication>) -> Site {
     let server = tokio::spawn(serving);
     until("the certificate is served", || certificates.is_valid(SystemClock.now())).await;
     Site { address, directory, authority, certificates, reviewer, metrics, stop, server }
+}
+
+/// What this thread logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// Hears until the answer is dropped.
+    fn hear(&self) -> DefaultGuard {
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(self.clone()))
+    }
+
+    fn says(&self, text: &str) -> bool {
+        self.0.lock().unwrap().iter().any(|event| event.contains(text))
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Log {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -382,8 +407,11 @@ async fn a_certificate_that_is_put_in_place_is_served_without_a_restart() {
 
     // Half of a pair is not.
     let second = shown().await;
-    std::fs::write(site.directory.path().join("tls.key"), "garbage").unwrap();
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    let log = Log::default();
+    let _heard = log.hear();
+    let (third, _) = site.authority.issue("third");
+    std::fs::write(site.directory.path().join("tls.crt"), third).unwrap();
+    until("it is read and refused", || log.says("the mounted certificate cannot be used")).await;
     assert_eq!(shown().await, second);
     site.end().await;
 }

@@ -11,17 +11,48 @@
 
 #![forbid(unsafe_code)]
 
+mod approval;
+mod budget;
+mod condition;
 mod decide;
 mod ground;
+mod invalid;
+mod keep;
+mod limits;
+pub mod lint;
+mod literal;
+mod marks;
+mod moments;
+mod notice;
 mod object;
+mod owners;
+mod place;
 mod plan;
 mod policy;
+mod scope;
+mod selectable;
 mod selector;
+mod target;
+#[cfg(test)]
+mod testing;
+mod when;
+mod which;
 mod words;
 
-pub use decide::{Kept, Standing, Unresolved, Verdict, decide, standing};
-pub use ground::{Counts, Due, Ground, Settled};
-pub use object::Object;
-pub use plan::{Item, ObjectName, Plan, Summary};
-pub use policy::{Invalid, Mode, Policy};
+pub use approval::{APPROVED_ANNOTATION, Approval, NoApproval, SpecHash};
+pub use budget::BudgetRule;
+pub use decide::{
+    Circumstances, Gate, Keeper, KeepsBecause, Kept, Ranked, Standing, Verdict, decide, standing,
+};
+pub use ground::{Admitted, Bucket, Counts, Due, Ground, OwnerName, OwnerQuestion, Scope, Settled, Step};
+pub use invalid::Invalid;
+pub use keep::End;
+pub use notice::NOTICE_ANNOTATION;
+pub use object::{Object, OwnersSeen};
+pub use owners::{Owner, OwnerUnwanted, owner_path, owners};
+pub use plan::{Item, ObjectName, Outlook, Plan, Summary};
+pub use policy::{Mode, Policy, Reach, Rule, Written};
 pub use selector::{InvalidSelector, Selector};
+pub use target::{InvalidTarget, NamespaceRule, Selected, TargetRule, Unselected};
+pub use when::{Expiry, InvalidWhen, NotDue, Unresolved, When};
+pub use which::{Held, InvalidCondition, InvalidWhich, Unmet, Which};

@@ -4,11 +4,12 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use units::{NamespacedName, Uid};
+use units::{GroupVersionKind, NamespacedName, Uid};
 
-use crate::decide::{Verdict, decide};
+use crate::decide::{Gate, Kept, Verdict};
+use crate::ground::Ground;
 use crate::object::Object;
-use crate::policy::Policy;
+use crate::policy::{Policy, Rule};
 
 /// What policies would do at a moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,7 +29,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
-    /// `namespace/name` of the policy.
+    /// `namespace/name` of the policy, or the name of a policy of the cluster.
     pub policy: String,
     /// The object.
     pub object: ObjectName,
@@ -43,14 +44,14 @@ pub struct Item {
 }
 
 /// What an object is called.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectName {
     /// Group and version.
     pub api_version: String,
     /// The kind.
     pub kind: String,
-    /// The namespace.
+    /// The namespace; empty if the object has none.
     pub namespace: String,
     /// The name.
     pub name: Box<str>,
@@ -72,6 +73,16 @@ pub struct Summary {
     pub unresolvable: usize,
 }
 
+/// Whether a policy as a whole may act, as far as somebody who makes a plan can know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outlook {
+    /// How many objects may still go within the budget's window; none if that is not known, so that nothing has been
+    /// used of it.
+    pub budget_left: Option<u64>,
+    /// The policy waits to be approved, as its status says.
+    pub awaits_approval: bool,
+}
+
 impl Plan {
     /// An empty plan for a moment.
     pub fn new(at: Timestamp) -> Self {
@@ -84,47 +95,88 @@ impl Plan {
         }
     }
 
-    /// Adds what `policy` makes of the objects of its kind in its namespace.
-    pub fn add<'a>(&mut self, policy: &Policy, objects: impl IntoIterator<Item = &'a Object>) {
-        let mut judged: Vec<_> =
-            objects.into_iter().map(|object| (decide(policy, object, self.at), object)).collect();
-        judged.sort_by_key(|(verdict, object)| {
-            (verdict.expires_at().unwrap_or(Timestamp::MAX), object.name.clone())
+    /// Adds what a policy makes of the objects of grounds that it looks at.
+    pub fn add<'a>(
+        &mut self,
+        policy: &Policy,
+        grounds: impl IntoIterator<Item = &'a Ground>,
+        outlook: Outlook,
+    ) {
+        let grounds: Vec<_> = grounds.into_iter().collect();
+        let gate = policy.gate(outlook.awaits_approval, self.at);
+        let judge = |ground: &&'a Ground| ground.judge_all(&policy.key, gate, self.at);
+        let mut judged: Vec<(Verdict, &Object, &Rule)> =
+            grounds.iter().flat_map(judge).map(|(rule, object, verdict)| (verdict, object, rule)).collect();
+        judged.sort_by(|(a, left, _), (b, right, _)| {
+            let key = |verdict: &Verdict| verdict.expires_at().unwrap_or(Timestamp::MAX);
+            (key(a), &left.namespace, &left.name).cmp(&(key(b), &right.namespace, &right.name))
         });
-        for (verdict, object) in judged {
-            self.summary.count(verdict);
-            self.items.push(Item::new(policy, object, verdict, self.at));
+        let base = grounds.iter().map(|ground| ground.base(&policy.key)).sum();
+        let mut left = outlook.budget_left.unwrap_or_else(|| policy.budget.limit(base));
+        for (verdict, object, rule) in judged {
+            let verdict = within_budget(policy, verdict, &mut left, self.at);
+            self.summary.count(&verdict);
+            self.items.push(Item::new(rule, object, &verdict, self.at));
         }
     }
 }
 
+/// What the budget makes of a verdict; the plan's order is that in which objects go.
+fn within_budget(policy: &Policy, verdict: Verdict, left: &mut u64, now: Timestamp) -> Verdict {
+    let Verdict::Delete { since } = verdict else { return verdict };
+    if policy.approved_until(now).is_some_and(|until| since <= until) {
+        return verdict;
+    }
+    match left.checked_sub(1) {
+        Some(rest) => {
+            *left = rest;
+            verdict
+        }
+        None => Verdict::Keep(Kept::Shut { since, gate: Gate::OverBudget }),
+    }
+}
+
+impl Summary {
+    fn count(&mut self, verdict: &Verdict) {
+        let counter = match verdict {
+            Verdict::Delete { .. } => &mut self.delete,
+            Verdict::Keep(_) | Verdict::Notify { .. } => &mut self.keep,
+            Verdict::Protected(_) => &mut self.protected,
+            Verdict::Unresolvable(_) => &mut self.unresolvable,
+        };
+        *counter += 1;
+    }
+}
+
 impl Item {
-    fn new(policy: &Policy, object: &Object, verdict: Verdict, at: Timestamp) -> Self {
-        let NamespacedName { namespace, .. } = &policy.key;
+    /// One object under one rule, with its verdict.
+    pub fn new(rule: &Rule, object: &Object, verdict: &Verdict, now: Timestamp) -> Self {
+        let policy = &rule.policy;
         Self {
             policy: policy.key.to_string(),
-            object: ObjectName {
-                api_version: policy.target.api_version.to_string(),
-                kind: policy.target.kind.clone(),
-                namespace: namespace.clone(),
-                name: object.name.clone(),
-                uid: object.uid.clone(),
-            },
+            object: ObjectName::of(rule.kind(), object),
             verdict: verdict.name(),
             reason: verdict.reason(),
-            message: verdict.message(policy.mode, at),
+            message: verdict.message(policy.mode, now),
             expires_at: verdict.expires_at(),
         }
     }
 }
 
-impl Summary {
-    fn count(&mut self, verdict: Verdict) {
-        match verdict {
-            Verdict::Delete { .. } => self.delete += 1,
-            Verdict::Keep(_) => self.keep += 1,
-            Verdict::Protected(_) => self.protected += 1,
-            Verdict::Unresolvable(_) => self.unresolvable += 1,
+impl ObjectName {
+    /// What an object of a kind is called.
+    pub fn of(kind: &GroupVersionKind, object: &Object) -> Self {
+        Self {
+            api_version: kind.api_version.to_string(),
+            kind: kind.kind.clone(),
+            namespace: object.namespace.to_string(),
+            name: object.name.clone(),
+            uid: object.uid.clone(),
         }
+    }
+
+    /// Namespace and name.
+    pub fn key(&self) -> NamespacedName {
+        NamespacedName::new(self.namespace.clone(), &*self.name)
     }
 }

@@ -1,37 +1,86 @@
 //! A policy, compiled: everything checked once, so that judging an object cannot fail.
 
-use api::garbage_collection_policy::{Behavior, GarbageCollectionPolicy, PropagationPolicy};
-use api::limits::{DELETIONS_PER_SECOND_MAX, GRACE_PERIOD_SECONDS_MAX, TTL_SECONDS_MAX};
-use api::protection::published_names;
-use api::{GcReason, Rail, Rails};
-use jiff::{SignedDuration, Timestamp};
-use units::{GroupVersionKind, InvalidApiVersion, KIND_BYTES_MAX, NamespacedName};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::selector::{InvalidSelector, Selector};
+use api::garbage_collection::{
+    Action, GarbageCollectionPolicySpec, PolicyMode, PropagationPolicy, TargetResource,
+};
+use api::{
+    ClusterGarbageCollectionPolicy, GarbageCollectionPolicy, NamedRails, ObjectMeta, Rail, Rails, Unlock,
+};
+use jiff::{SignedDuration, Timestamp};
+use units::{GroupVersionKind, KeyPath, NamespacedName, WindowState, Windows};
+use views::Labels;
+
+use crate::approval::{Approval, SpecHash};
+use crate::budget::BudgetRule;
+use crate::decide::Gate;
+use crate::invalid::Invalid;
+use crate::keep::{End, KeepRule};
+use crate::object::Object;
+use crate::target::{NamespaceRule, TargetRule};
+use crate::when::When;
+use crate::which::Which;
+
+mod checks;
+
+pub(crate) use checks::{between, path, within};
 
 /// A policy that can be acted on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Policy {
-    /// Which policy it is. Its namespace is that of its objects.
+    /// Which policy it is; without a namespace for a policy of the cluster.
     pub key: NamespacedName,
     /// The generation of the spec that was compiled.
     pub generation: Option<i64>,
-    /// The kind of its objects.
-    pub target: GroupVersionKind,
+    /// The hash of the spec, to which an approval is bound.
+    pub spec_hash: SpecHash,
+    /// What was approved, if anything was.
+    pub approval: Option<Approval>,
+    /// Where its objects lie.
+    pub reach: Reach,
+    /// What it looks at, one entry for each kind.
+    pub targets: Box<[TargetRule]>,
+    /// Whether it asks for deletion, or forbids it.
+    pub action: Action,
     /// What is done with what is due.
     pub mode: Mode,
+    /// Which policy decides if several select one object.
+    pub priority: i32,
     /// The most that it deletes in a second.
     pub deletions_per_second_max: u32,
+    /// The most deletions that it has under way.
+    pub batch_size: u32,
     /// What becomes of what its objects own.
     pub propagation: PropagationPolicy,
     /// Seconds that a pod gets to end; none leaves it to the object.
     pub grace_period_seconds: Option<i64>,
-    /// The rail that keeps everything that it targets, if one does.
-    pub rail: Option<Rail>,
-    /// Objects of the kind that are kept by their name.
-    pub(crate) published: &'static [&'static str],
-    pub(crate) selector: Selector,
-    pub(crate) ttl: SignedDuration,
+    /// How much may go in a span of time.
+    pub budget: BudgetRule,
+    /// At what hours; none for all.
+    pub schedule: Option<Windows>,
+    /// How long before its deletion an object is told.
+    pub notice: Option<SignedDuration>,
+    /// Rails that it lifts.
+    pub unlocked: Vec<Unlock>,
+    /// How often all objects are looked at anew.
+    pub evaluation_interval: Duration,
+    /// The service account with whose rights objects are deleted; none for our own.
+    pub acts_as: Option<NamespacedName>,
+    pub(crate) rails: Rails,
+    pub(crate) when: Option<When>,
+    pub(crate) which: Which,
+    pub(crate) keep: Option<KeepRule>,
+}
+
+/// Where the objects of a policy lie.
+#[derive(Clone, Debug)]
+pub enum Reach {
+    /// In the policy's own namespace.
+    Namespace(Arc<str>),
+    /// In the namespaces that it selects, and outside of namespaces.
+    Cluster(NamespaceRule),
 }
 
 /// What is done with objects that are due.
@@ -39,144 +88,295 @@ pub struct Policy {
 pub enum Mode {
     /// They are deleted.
     Enforce,
-    /// They are reported.
+    /// They are reported, for the policy is a plan.
+    Plan,
+    /// They are reported, for the policy is a dry run.
     DryRun,
     /// They wait.
     Paused,
 }
 
-/// Why a policy cannot be acted on, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// The `apiVersion` is not one.
-    #[error("targetResource.apiVersion: {0}")]
-    ApiVersion(#[from] InvalidApiVersion),
-    /// The `kind` is not one.
-    #[error("targetResource.kind: `{given}` is not a kind: write a name such as Job or ConfigMap")]
-    Kind {
-        /// What was written, cut to a readable length.
-        given: String,
-    },
-    /// A namespaced policy reaches into another namespace.
-    #[error(
-        "targetResource.namespace is `{given}`, but a policy collects only in its own namespace, `{own}`: leave the field out, or create the policy in `{given}`"
-    )]
-    ForeignNamespace {
-        /// What was written.
-        given: String,
-        /// The policy's own.
-        own: String,
-    },
-    /// The selector is not one.
-    #[error("targetResource.{0}")]
-    Selector(#[from] InvalidSelector),
-    /// A number out of its bounds.
-    #[error("{field} is {given}: write a number from {least} to {most}")]
-    OutOfBounds {
-        /// The field's path below `spec`.
-        field: &'static str,
-        /// What was written.
-        given: i64,
-        /// The least that is allowed.
-        least: i64,
-        /// The most that is allowed.
-        most: i64,
-    },
+/// One kind of a policy's objects: the policy, and which of its targets.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    target: usize,
+    named: Arc<NamedRails>,
 }
 
-impl Invalid {
-    /// The reason of the condition that reports it.
-    pub const fn reason(&self) -> GcReason {
-        match self {
-            Self::ForeignNamespace { .. } => GcReason::ForeignNamespace,
-            _ => GcReason::Invalid,
-        }
-    }
+/// A policy of either kind, as it stands in the cluster or in a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// It is a `GarbageCollectionPolicy`, and not a `ClusterGarbageCollectionPolicy`.
+    pub is_namespaced: bool,
+    /// Its metadata.
+    pub metadata: &'a ObjectMeta,
+    /// Its spec.
+    pub spec: &'a GarbageCollectionPolicySpec,
 }
 
 impl Policy {
-    /// Seconds from an object's creation to the end of its time.
-    pub fn seconds_after_creation(&self) -> i64 {
-        self.ttl.as_secs()
-    }
-
-    /// Which objects it selects by their labels.
-    pub const fn selector(&self) -> &Selector {
-        &self.selector
-    }
-
     /// Checks and compiles a policy.
     ///
     /// The API server has checked most of this by the schema already; a file that `plan` reads has not been checked,
     /// and a schema may be older or newer than this program.
-    pub fn compile(policy: &GarbageCollectionPolicy, rails: &Rails) -> Result<Self, Invalid> {
-        let key = NamespacedName::new(
-            policy.metadata.namespace.as_deref().unwrap_or("default"),
-            policy.metadata.name.as_deref().unwrap_or_default(),
-        );
-        let target = &policy.spec.target_resource;
-        let kind =
-            GroupVersionKind { api_version: target.api_version.parse()?, kind: checked_kind(&target.kind)? };
-        if let Some(given) = target.namespace.as_ref().filter(|&given| *given != key.namespace) {
-            return Err(Invalid::ForeignNamespace { given: given.clone(), own: key.namespace });
-        }
-        let behavior = &policy.spec.behavior;
-        check_behavior(behavior)?;
-        let ttl = policy.spec.ttl.seconds_after_creation;
-        within("ttl.secondsAfterCreation", ttl, 1, TTL_SECONDS_MAX)?;
+    pub fn compile<'a>(written: impl Into<Written<'a>>, rails: &Rails) -> Result<Self, Invalid> {
+        let written = written.into();
+        let Written { metadata, spec, .. } = written;
+        let key = written.key();
+        let reach = reach(written, &key)?;
+        checks::check(spec, &reach)?;
+        let targets = targets(spec)?;
+        let conditions = spec.conditions.as_ref();
         Ok(Self {
-            generation: policy.metadata.generation,
-            mode: Mode::of(policy.spec.paused, behavior.dry_run),
-            deletions_per_second_max: behavior.max_deletions_per_second,
-            propagation: behavior.propagation_policy,
-            grace_period_seconds: behavior.grace_period_seconds,
-            rail: rails.keep(&kind, &key.namespace),
-            published: published_names(&kind),
-            selector: Selector::compile(target.label_selector.as_ref())?,
-            ttl: SignedDuration::from_secs(ttl),
-            target: kind,
+            generation: metadata.generation,
+            spec_hash: SpecHash::of(spec),
+            approval: Approval::read(metadata.annotations.as_ref()),
+            targets,
+            action: spec.action,
+            mode: Mode::of(spec),
+            priority: spec.priority,
+            deletions_per_second_max: spec.behavior.max_deletions_per_second,
+            batch_size: spec.behavior.batch_size,
+            propagation: spec.behavior.propagation_policy,
+            grace_period_seconds: spec.behavior.grace_period_seconds,
+            budget: BudgetRule::compile(spec.budget.as_ref())?,
+            schedule: spec.schedule.as_ref().map(checks::windows).transpose()?,
+            notice: checks::notice(spec)?,
+            unlocked: spec.unlock.clone(),
+            evaluation_interval: checks::evaluation_interval(spec)?,
+            acts_as: checks::service_account(spec, &key)?,
+            rails: rails.clone(),
+            when: spec.ttl.as_ref().map(When::compile).transpose()?,
+            which: Which::compile(conditions, spec.when.as_deref())?,
+            keep: spec.keep.as_ref().map(KeepRule::compile).transpose()?,
+            reach,
             key,
         })
     }
 
-    /// When an object that was created at `created` falls due.
-    pub(crate) fn expires_at(&self, created: Timestamp) -> Timestamp {
-        created.checked_add(self.ttl).unwrap_or(Timestamp::MAX)
+    /// One rule for each of its kinds.
+    pub fn rules(self: &Arc<Self>) -> impl Iterator<Item = Rule> {
+        self.targets.iter().enumerate().map(|(target, rule)| {
+            let named = Arc::new(self.rails.by_name(&rule.kind, &self.unlocked));
+            Rule { policy: Arc::clone(self), target, named }
+        })
+    }
+
+    /// What its expressions read, each with the field that it stands in.
+    pub fn expression_reads(&self) -> [(&'static str, &[KeyPath]); 2] {
+        let ttl = self.when.as_ref().map(When::expression_reads).unwrap_or_default();
+        [("spec.when", self.which.expression_reads()), ("spec.ttl.expression", ttl)]
+    }
+
+    /// Whether its verdicts may change although no object does.
+    pub fn uses_now(&self) -> bool {
+        self.which.uses_now() || self.when.as_ref().is_some_and(When::uses_now)
+    }
+
+    /// Whether the time at which an unchanged object goes may change.
+    pub(crate) fn moves(&self) -> bool {
+        self.when.as_ref().is_some_and(When::uses_now)
+    }
+
+    /// Which end of the ages of each group it keeps, if it keeps any.
+    pub fn keeps(&self) -> Option<End> {
+        self.keep.as_ref().map(|keep| keep.end)
+    }
+
+    /// When its objects go, in a few words.
+    pub fn when_text(&self) -> String {
+        let ttl = self.when.as_ref().map(ToString::to_string);
+        let keep = self.keep.as_ref().map(ToString::to_string);
+        match (ttl, keep) {
+            (Some(ttl), Some(keep)) => format!("{ttl}, {keep}"),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => "always".to_owned(),
+        }
+    }
+
+    /// What it collects, in a few words: its kinds.
+    pub fn target_text(&self) -> String {
+        let mut kinds: Vec<_> = self.targets.iter().map(|target| target.kind.kind.as_str()).collect();
+        kinds.dedup();
+        kinds.join(",")
+    }
+
+    /// Which objects a target of it selects by their labels; empty for all.
+    pub fn selector_text(&self, target: usize) -> String {
+        self.targets.get(target).map(|target| target.labels().to_string()).unwrap_or_default()
+    }
+
+    /// Whether it takes everything of a kind in the whole cluster: no selector of any sort narrows it.
+    pub fn is_unselective(&self) -> bool {
+        let Reach::Cluster(namespaces) = &self.reach else { return false };
+        let marked = self.when.as_ref().is_some_and(When::is_marked);
+        namespaces.is_unselective()
+            && !marked
+            && self.which.is_empty()
+            && self.targets.iter().any(TargetRule::is_unselective)
+    }
+
+    /// Whether what stands in the policy now has been approved. What is dated later than `now` was approved by nobody yet.
+    pub fn is_approved(&self, now: Timestamp) -> bool {
+        self.approved_until(now).is_some()
+    }
+
+    /// Up to which moment what fell due was approved to go, whatever the budget.
+    pub fn approved_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let counts = |approval: &&Approval| approval.spec_hash == self.spec_hash && approval.at <= now;
+        self.approval.as_ref().filter(counts).map(|approval| approval.at)
+    }
+}
+
+impl Policy {
+    /// Whether the policy as a whole may act at `now`, apart from its budget.
+    pub fn gate(&self, awaits_approval: bool, now: Timestamp) -> Gate {
+        if awaits_approval || (self.is_unselective() && !self.is_approved(now)) {
+            return Gate::AwaitingApproval;
+        }
+        match self.schedule.as_ref().map(|windows| windows.state(now)) {
+            None | Some(WindowState::Open { .. }) => Gate::Open,
+            // A window that does not open within weeks is looked for again then.
+            Some(WindowState::Closed { opens_at }) => Gate::OutsideWindow {
+                opens_at: opens_at
+                    .unwrap_or_else(|| now.checked_add(SignedDuration::from_hours(24)).unwrap_or(now)),
+            },
+        }
+    }
+
+    /// The rail that keeps everything that it targets, if one does.
+    pub fn rail(&self) -> Option<Rail> {
+        let namespace = self.reach.namespace().unwrap_or_default();
+        let rail = |target: &TargetRule| self.rails.keep_all(&target.kind, namespace, &self.unlocked);
+        self.targets.iter().map(rail).collect::<Option<Vec<_>>>()?.first().copied()
+    }
+}
+
+impl Reach {
+    /// The namespace that it is confined to, if it is confined to one.
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Namespace(namespace) => Some(namespace),
+            Self::Cluster(_) => None,
+        }
+    }
+
+    /// Whether it holds a namespace of this name and with these labels. What lies in no namespace has an empty one.
+    pub fn covers(&self, namespace: &str, labels: Option<&Labels>) -> bool {
+        match self {
+            Self::Namespace(own) => **own == *namespace,
+            Self::Cluster(namespaces) => namespace.is_empty() || namespaces.covers(namespace, labels),
+        }
+    }
+
+    /// Whether the labels of namespaces say where it is.
+    pub fn needs_labels(&self) -> bool {
+        matches!(self, Self::Cluster(namespaces) if namespaces.needs_labels())
+    }
+
+    /// Whether it is everywhere.
+    pub fn is_everything(&self) -> bool {
+        matches!(self, Self::Cluster(namespaces) if namespaces.is_unselective())
+    }
+}
+
+impl Rule {
+    /// What it looks at.
+    ///
+    /// # Panics
+    /// Never: a rule is made of a target that is there.
+    #[allow(clippy::indexing_slicing, reason = "`Policy::rules` counts the targets")]
+    pub fn target(&self) -> &TargetRule {
+        &self.policy.targets[self.target]
+    }
+
+    /// Which of the policy's targets it is, counted from 0.
+    pub const fn target_index(&self) -> usize {
+        self.target
+    }
+
+    /// The kind of its objects.
+    pub fn kind(&self) -> &GroupVersionKind {
+        &self.target().kind
+    }
+
+    /// The rail that keeps an object, but for what the object itself asks for.
+    pub(crate) fn rail(&self, object: &Object) -> Option<Rail> {
+        let Policy { rails, unlocked, .. } = &*self.policy;
+        rails.keep_all(self.kind(), &object.namespace, unlocked).or_else(|| self.named.keep(&object.name))
+    }
+
+    /// The fields that judging an object reads, besides what every record holds.
+    pub fn reads(&self) -> Vec<KeyPath> {
+        let policy = &self.policy;
+        let mut reads = self.target().reads();
+        reads.extend(policy.which.reads());
+        reads.extend(policy.when.iter().flat_map(When::reads));
+        reads.extend(policy.keep.iter().flat_map(KeepRule::reads));
+        if policy.notice.is_some() {
+            reads.push(crate::notice::annotation().clone());
+        }
+        reads
     }
 }
 
 impl Mode {
-    fn of(paused: bool, dry_run: bool) -> Self {
-        match (paused, dry_run) {
-            (true, _) => Self::Paused,
-            (false, true) => Self::DryRun,
-            (false, false) => Self::Enforce,
+    fn of(spec: &GarbageCollectionPolicySpec) -> Self {
+        match (spec.paused, spec.mode, spec.behavior.dry_run) {
+            (true, ..) => Self::Paused,
+            (false, PolicyMode::Plan, _) => Self::Plan,
+            (false, PolicyMode::Enforce, true) => Self::DryRun,
+            (false, PolicyMode::Enforce, false) => Self::Enforce,
         }
     }
-}
 
-fn checked_kind(kind: &str) -> Result<String, Invalid> {
-    let well_formed = kind.len() <= KIND_BYTES_MAX
-        && kind.starts_with(|c: char| c.is_ascii_alphabetic())
-        && kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if well_formed {
-        Ok(kind.to_owned())
-    } else {
-        Err(Invalid::Kind { given: kind.chars().take(80).collect() })
+    /// Whether what is due is only reported.
+    pub const fn only_reports(self) -> bool {
+        matches!(self, Self::Plan | Self::DryRun)
     }
 }
 
-fn check_behavior(behavior: &Behavior) -> Result<(), Invalid> {
-    let rate = behavior.max_deletions_per_second;
-    within("behavior.maxDeletionsPerSecond", i64::from(rate), 1, i64::from(DELETIONS_PER_SECOND_MAX))?;
-    let grace = behavior.grace_period_seconds.unwrap_or(0);
-    within("behavior.gracePeriodSeconds", grace, 0, GRACE_PERIOD_SECONDS_MAX)
+impl<'a> From<&'a GarbageCollectionPolicy> for Written<'a> {
+    fn from(policy: &'a GarbageCollectionPolicy) -> Self {
+        Self { is_namespaced: true, metadata: &policy.metadata, spec: &policy.spec }
+    }
 }
 
-fn within(field: &'static str, given: i64, least: i64, most: i64) -> Result<(), Invalid> {
-    if (least..=most).contains(&given) {
-        Ok(())
-    } else {
-        Err(Invalid::OutOfBounds { field, given, least, most })
+impl<'a> From<&'a ClusterGarbageCollectionPolicy> for Written<'a> {
+    fn from(policy: &'a ClusterGarbageCollectionPolicy) -> Self {
+        Self { is_namespaced: false, metadata: &policy.metadata, spec: &policy.spec }
+    }
+}
+
+impl Written<'_> {
+    /// Namespace and name; a policy of a namespace that names none is one of `default`.
+    pub fn key(&self) -> NamespacedName {
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        let namespace = self.metadata.namespace.as_deref();
+        let namespace = if self.is_namespaced { namespace.unwrap_or("default") } else { "" };
+        NamespacedName::new(namespace, name)
+    }
+}
+
+fn targets(spec: &GarbageCollectionPolicySpec) -> Result<Box<[TargetRule]>, Invalid> {
+    let compile = |(index, target): (usize, &TargetResource)| {
+        let at = if spec.target_resource.is_some() {
+            "targetResource".to_owned()
+        } else {
+            format!("targetResources[{index}]")
+        };
+        TargetRule::compile(target).map_err(|fault| Invalid::Target { at, fault })
+    };
+    spec.targets().enumerate().map(compile).collect()
+}
+
+fn reach(written: Written<'_>, key: &NamespacedName) -> Result<Reach, Invalid> {
+    let namespaces = written.spec.namespaces.as_ref();
+    match (written.is_namespaced, namespaces) {
+        (false, _) => Ok(Reach::Cluster(NamespaceRule::compile(namespaces).map_err(Invalid::Namespaces)?)),
+        (true, Some(_)) => Err(Invalid::NamespacesInNamespaced),
+        (true, None) => Ok(Reach::Namespace(key.namespace.as_str().into())),
     }
 }

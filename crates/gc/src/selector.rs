@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use api::garbage_collection_policy::{LabelOperator, LabelSelector};
+use api::garbage_collection::{LabelOperator, LabelSelector};
 use api::limits::{SELECTOR_TERMS_MAX, SELECTOR_VALUES_MAX};
 use views::Labels;
 
@@ -117,6 +117,19 @@ impl Selector {
         Ok(Self { terms })
     }
 
+    /// A label that every selected object has, with its value, if there is one.
+    pub(crate) fn demanded(&self) -> Option<(&str, &str)> {
+        self.terms.iter().find_map(|term| match (term.operator, term.values.as_slice()) {
+            (LabelOperator::In, [value]) => Some((term.key.as_str(), value.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Whether it selects everything.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
     /// Whether an object with these labels is selected.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.terms.iter().all(|term| term.holds(labels))
@@ -159,7 +172,7 @@ impl Term {
 }
 
 /// A qualified name: `name` of at most 63 characters, or `prefix/name` with a DNS subdomain before the slash.
-fn is_label_key(key: &str) -> bool {
+pub(crate) fn is_label_key(key: &str) -> bool {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),

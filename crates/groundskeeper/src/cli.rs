@@ -7,7 +7,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, check, config, install, manifests, plan, run, uninstall, why};
+use crate::{
+    approve, audit, check, config, diff, explain, hold, import, install, manifests, plan, run, simulate,
+    uninstall, why,
+};
 
 /// Keeps a Kubernetes cluster's grounds: deletes objects when their time is up, by policies.
 #[derive(Clone, Debug, Parser)]
@@ -40,6 +43,27 @@ enum Command {
     /// Show what policies would do, without a change to anything.
     #[command(after_long_help = plan::HELP)]
     Plan(plan::Args),
+    /// Convert the policies of another collector, and say what they then do otherwise.
+    #[command(subcommand)]
+    Import(import::Command),
+    /// Say what every policy makes of an object now, when it goes, and which policy decides.
+    #[command(after_long_help = explain::HELP)]
+    Explain(explain::Args),
+    /// Say what would go when, from one moment to another, without a change to anything.
+    #[command(after_long_help = simulate::HELP)]
+    Simulate(simulate::Args),
+    /// Compare two sets of policies: what they newly match, no longer match, or let go at another time.
+    #[command(after_long_help = diff::HELP)]
+    Diff(diff::Args),
+    /// Let a policy go on that waits for an approval, or one run through its budget.
+    #[command(after_long_help = approve::HELP)]
+    Approve(approve::Args),
+    /// Keep an object, whatever policies say.
+    #[command(after_long_help = hold::HELP)]
+    Hold(hold::HoldArgs),
+    /// Let an object go again that was held.
+    #[command(after_long_help = hold::HELP)]
+    Unhold(hold::UnholdArgs),
     /// Check what the ledger holds.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -65,6 +89,13 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rbac(options) => crate::output::print(&manifests::rbac_yaml(&options)?),
         Command::Config(ConfigCommand::Show(args)) => return config::show(&args),
         Command::Plan(args) => return plan::run(args).await,
+        Command::Import(command) => return import::run(&command),
+        Command::Explain(args) => return explain::run(args).await,
+        Command::Simulate(args) => return simulate::run(args).await,
+        Command::Diff(args) => return diff::run(args).await,
+        Command::Approve(args) => return approve::run(args).await,
+        Command::Hold(args) => return hold::hold(args).await,
+        Command::Unhold(args) => return hold::unhold(args).await,
         Command::Audit(command) => return audit::run(command).await,
         Command::Why(args) => return why::run(args).await,
     }?;

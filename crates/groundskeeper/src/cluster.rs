@@ -69,19 +69,29 @@ impl Cluster {
         kind: &str,
     ) -> anyhow::Result<Option<Arc<Resource>>> {
         let api_version = api_version.parse().with_context(|| format!("{api_version} is no API version"))?;
-        let kind = GroupVersionKind { api_version, kind: kind.to_owned() };
-        if let Some(known) = self.resources.get(&kind) {
-            return Ok(Some(Arc::clone(known)));
-        }
-        match resolve(&self.client, &kind).await {
-            Ok(resource) => {
-                let resource = Arc::new(resource);
-                self.resources.insert(kind, Arc::clone(&resource));
-                Ok(Some(resource))
-            }
+        self.resource_of(&GroupVersionKind { api_version, kind: kind.to_owned() }).await
+    }
+
+    /// The same of a kind that has been read already.
+    pub(crate) async fn resource_of(
+        &mut self,
+        kind: &GroupVersionKind,
+    ) -> anyhow::Result<Option<Arc<Resource>>> {
+        match self.ask_for(kind).await {
+            Ok(resource) => Ok(Some(resource)),
             Err(Unserved::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What the cluster calls a kind, or why it does not serve it.
+    pub(crate) async fn ask_for(&mut self, kind: &GroupVersionKind) -> Result<Arc<Resource>, Unserved> {
+        if let Some(known) = self.resources.get(kind) {
+            return Ok(Arc::clone(known));
+        }
+        let resource = Arc::new(resolve(&self.client, kind).await?);
+        self.resources.insert(kind.clone(), Arc::clone(&resource));
+        Ok(resource)
     }
 
     /// Which object a manifest is about; none if the cluster does not serve its kind.

@@ -6,18 +6,28 @@
 
 #![forbid(unsafe_code)]
 
+pub mod approve;
 pub mod audit;
 pub mod check;
 pub mod cli;
 mod cluster;
 pub mod config;
+pub mod diff;
+pub mod explain;
+pub mod hold;
+pub mod import;
 pub mod install;
+mod kind_name;
 pub mod limits;
 pub mod manifests;
+mod moment;
 mod names;
 mod output;
 pub mod plan;
+mod progress;
 pub mod run;
+mod scene;
+pub mod simulate;
 pub mod uninstall;
 pub mod webhook;
 pub mod why;

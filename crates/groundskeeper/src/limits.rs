@@ -10,7 +10,7 @@ pub const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const FILES_MAX: usize = 10_000;
 
 /// Documents and list items in one run: four times the largest cluster's kind that we plan for offline. Each is held
-/// in about 200 bytes.
+/// in about 200 bytes, and what policies read of it.
 pub const DOCUMENTS_MAX: usize = 200_000;
 
 /// YAML nodes of one document: a scalar takes at least two bytes, and a manifest's take more than ten on average, so
@@ -70,3 +70,25 @@ pub const DEFINITION_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Objects of one kind that are looked at for somebody else's: the first one that is found decides.
 pub const FOREIGN_LOOKED_AT_MAX: u32 = 500;
+
+/// Service accounts that `--act-as` may name: a role and a binding for each.
+pub const ACCOUNTS_MAX: usize = 200;
+/// Objects whose owners are looked for in one round: what is asked twice is remembered between rounds.
+pub const OWNERS_ASKED_AT_ONCE: usize = 1_000;
+
+/// Acts of one simulation: a minute of work, and more than anybody reads. What goes beyond them is told.
+pub const SIMULATED_ACTS_MAX: usize = 1_000_000;
+
+/// Rounds in which one policy's objects are judged anew in a simulation, although they have not changed: each may be as
+/// dear as a plan.
+pub const SIMULATED_RECHECKS_MAX: i32 = 2_000;
+
+/// Rows that `simulate` and `diff` write, unless they are told otherwise: some screens of them.
+pub const ROWS_DEFAULT: usize = 1_000;
+
+/// Bytes of the reason for which an object is held: a line of text. An object's annotations hold 256 KiB in all.
+pub const HOLD_REASON_BYTES_MAX: usize = 1_024;
+
+/// How often an approval is tried again that the operator's writing to the status got in the way of: it writes once a
+/// second at most.
+pub const APPROVAL_ATTEMPTS_MAX: usize = 5;

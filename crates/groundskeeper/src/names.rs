@@ -8,6 +8,12 @@ pub(crate) fn namespace(text: &str) -> Result<String, String> {
     Err("a namespace has 1 to 63 lower-case letters, digits and dashes, and begins and ends with a letter or digit".into())
 }
 
+/// A service account with its namespace.
+pub(crate) fn account(text: &str) -> Result<units::NamespacedName, String> {
+    let (of, name) = text.split_once('/').ok_or("write NAMESPACE/NAME, such as team-a/cleaner")?;
+    Ok(units::NamespacedName::new(namespace(of)?, service_account(name)?))
+}
+
 /// A service account: a DNS subdomain.
 pub(crate) fn service_account(text: &str) -> Result<String, String> {
     if is_dns_subdomain(text) {

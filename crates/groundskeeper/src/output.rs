@@ -4,9 +4,11 @@
 //! written without control characters, so that none of it can steer a terminal.
 
 use std::borrow::Cow;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufRead as _, BufWriter, ErrorKind, IsTerminal as _, Write};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+
+use crate::scene::Warning;
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -35,12 +37,47 @@ pub(crate) fn print_with(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     }
 }
 
+/// Writes an answer for programs to standard output.
+pub(crate) fn print_json(answer: &impl serde::Serialize) -> anyhow::Result<()> {
+    print_with(|mut out| {
+        serde_json::to_writer_pretty(&mut out, answer)?;
+        out.write_all(b"\n")
+    })
+}
+
+/// Writes what is to be known of an answer to standard error: the one place where warnings are told to people.
+pub(crate) fn warn(warnings: &[Warning]) {
+    let mut err = io::stderr().lock();
+    for warning in warnings {
+        // Nobody is left to be told if this fails.
+        drop(writeln!(err, "warning: {}", printable(&warning.to_string())));
+    }
+}
+
+/// Asks a question on the terminal; without one nobody can answer.
+pub(crate) fn confirm(question: &str, otherwise: &str) -> anyhow::Result<()> {
+    ensure!(io::stdin().is_terminal(), "nobody is there to confirm: give --yes");
+    let mut err = io::stderr().lock();
+    write!(err, "{} [y/N] ", printable(question))?;
+    err.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).context("cannot read an answer")?;
+    ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), "{otherwise}");
+    Ok(())
+}
+
 /// Writes an error to standard error, with its causes.
 pub fn complain(error: &anyhow::Error) {
     let text = format!("{error:#}");
     let lines: Vec<_> = text.lines().map(printable).collect();
     // Nobody is left to be told if this fails.
     drop(writeln!(io::stderr().lock(), "error: {}", lines.join("\n")));
+}
+
+/// Writes a text to standard error: what is to be known of an answer that stands on standard output.
+pub(crate) fn tell(text: &str) {
+    // Nobody is left to be told if this fails.
+    drop(io::stderr().lock().write_all(text.as_bytes()));
 }
 
 /// A text of one line, with every control character replaced.

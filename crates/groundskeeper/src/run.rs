@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use api::Rails;
-use chassis::actuator::Actuator;
+use chassis::actuator::{Actuator, Means};
 use chassis::admission::CertificateState;
 use chassis::lease::{Leadership, LeaseOptions, contender};
 use chassis::ledger::{Anchorer, Ledger, LedgerLimits, LedgerOptions, Requirement};
@@ -96,9 +96,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         supervisor.spawn_in(Stage::Listen, "readiness of the webhook", watching);
     }
     let in_flight_max = config.limits.deletions_in_flight;
+    let means = Means { client: client.clone(), ledger, metrics: metrics.clone(), clock: Arc::clone(&clock) };
     gc::start(Foundation {
         clock,
-        actuator: Actuator::new(client.clone(), rails.clone(), ledger, metrics.clone(), in_flight_max),
+        actuator: Actuator::new(means, rails.clone(), in_flight_max),
         rails,
         feeds: Feeds {
             client,

@@ -8,6 +8,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
+use api::garbage_collection::POLICY_KINDS;
 use api::{DEFAULT_NAMESPACE, GROUP, VERSION};
 use chassis::actuator::dismantle::{Dismantled, dismantle};
 use chassis::objects::{self, Effect};
@@ -126,7 +127,7 @@ async fn survey(cluster: &mut Cluster, args: &Args) -> anyhow::Result<Survey> {
     let options = RbacOptions {
         namespace: args.namespace.clone(),
         service_account: args.service_account.clone(),
-        collect: Vec::new(),
+        ..RbacOptions::default()
     };
     let declared =
         manifests::all_ever_declared(&options)?.into_iter().map(|manifest| (manifest, Mark::Label));
@@ -188,16 +189,19 @@ async fn why_definition_stays(cluster: &mut Cluster, args: &Args) -> anyhow::Res
     Ok((!policies.is_empty()).then(|| why.to_owned()))
 }
 
-/// Policies, wherever they are; at most so many.
+/// Policies of either kind, wherever they are; at most so many of each.
 async fn policies(cluster: &mut Cluster, most: u32) -> anyhow::Result<Vec<Value>> {
-    let kind = cluster.resource(&format!("{GROUP}/{VERSION}"), "GarbageCollectionPolicy").await?;
-    let Some(kind) = kind else { return Ok(Vec::new()) };
-    match objects::look_for(&cluster.client, &kind, None, "", most).await {
-        Ok((found, _)) => Ok(found),
-        // The kind went with its definition meanwhile.
-        Err(error) if error.code() == Some(404) => Ok(Vec::new()),
-        Err(error) => Err(anyhow::Error::from(error).context("cannot list the policies")),
+    let mut policies = Vec::new();
+    for kind in POLICY_KINDS {
+        let Some(kind) = cluster.resource(&format!("{GROUP}/{VERSION}"), kind).await? else { continue };
+        match objects::look_for(&cluster.client, &kind, None, "", most).await {
+            Ok((found, _)) => policies.extend(found),
+            // The kind went with its definition meanwhile.
+            Err(error) if error.code() == Some(404) => {}
+            Err(error) => return Err(anyhow::Error::from(error).context("cannot list the policies")),
+        }
     }
+    Ok(policies)
 }
 
 /// Kinds that people keep in namespaces: if one of theirs is in ours, the namespace is not ours alone.

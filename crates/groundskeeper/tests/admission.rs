@@ -20,25 +20,19 @@ use std::time::{Duration, Instant};
 use chassis::{Access, AccessReviews, Attributes, Class, Classify as _, Subject};
 use control::SystemClock;
 use serde_json::{Value, json};
-use testbed::{ControlPlane, Shared};
-use tokio::sync::{Mutex, MutexGuard};
+use testbed::ControlPlane;
+use tokio::sync::MutexGuard;
 use tokio::task::JoinSet;
 
 use support::drafts::{Draft, config_map, policy};
 use support::operator::Operator;
 use support::team::Team;
-use support::webhook::{apply, bundles, configure, configured, install_rights, launch, remove};
-use support::{eventually, holds, install_crds, install_rbac};
+use support::webhook::{apply, bundles, configure, configured, launch, remove};
+use support::{eventually, holds};
 
 /// A control plane for tests that lead it to webhooks of their own: one test at a time.
 async fn turn() -> (MutexGuard<'static, ()>, &'static ControlPlane) {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    static CLUSTER: Shared = Shared::new(support::audited);
-    let turn = TURN.lock().await;
-    let cluster = CLUSTER.get().await.unwrap();
-    install_crds(cluster);
-    install_rbac(cluster, &["configmaps"]);
-    install_rights(cluster);
+    let (turn, cluster) = support::turn().await;
     remove(cluster);
     (turn, cluster)
 }
@@ -80,7 +74,7 @@ async fn in_use(cluster: &ControlPlane, flags: &[&str]) -> Operator {
 /// A configuration that has just been written takes a moment to be heard of.
 async fn heard(team: &Team<'_>) {
     eventually(team.cluster, "the webhook is called", async || {
-        let answer = team.try_create(policy("heard").on("v1", "Namespace")).await;
+        let answer = team.try_create(policy("heard").on("rbac.authorization.k8s.io/v1", "ClusterRole")).await;
         let answer = answer.map_or_else(|refusal| refusal, |_| "created".to_owned());
         holds(answer.contains("has no namespaces"), answer)
     })
@@ -98,7 +92,10 @@ async fn a_policy_that_could_not_be_carried_out_is_refused_with_what_to_write() 
             policy("foreign").with("/spec/targetResource/namespace", "elsewhere"),
             "spec.targetResource.namespace is `elsewhere`, but a policy collects only in its own namespace",
         ),
-        (policy("cluster-wide").on("v1", "Namespace"), "Namespace (v1) has no namespaces"),
+        (
+            policy("cluster-wide").on("rbac.authorization.k8s.io/v1", "ClusterRole"),
+            "ClusterRole (rbac.authorization.k8s.io/v1) has no namespaces",
+        ),
         (policy("fixed").on("v1", "Binding"), "Binding (v1) cannot be collected"),
         (policy("typo").on("v1", "configmap"), "did you mean ConfigMap?"),
         (

@@ -22,6 +22,8 @@ spec:
     kind: ConfigMap
     labelSelector: {matchLabels: {tmp: 'yes'}}
   ttl: {secondsAfterCreation: 3600}
+  mode: Enforce
+  budget: {percent: 100}
 ";
 
 const OBJECTS: &str = r#"
@@ -212,9 +214,10 @@ fn the_json_is_a_contract() {
                 item("old", "", "Delete", "Expired", "its time was up 1h ago", json!("2026-11-21T11:00:00Z")),
                 item("young", "u-1", "Keep", "NotYet", "its time is up in 55m", json!("2026-11-21T12:55:00Z")),
                 item("kept", "", "Protected", "ProtectedByAnnotation", "it carries the annotation groundskeeper.dev/protect", Value::Null),
-                item("other", "", "Keep", "NotSelected", "the policy's labelSelector does not select it", Value::Null),
+                item("other", "", "Keep", "NotSelected", "the policy does not select it", Value::Null),
             ],
             "summary": {"delete": 1, "keep": 2, "protected": 1, "unresolvable": 0},
+            "warnings": [],
         })
     );
 }
@@ -421,7 +424,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
         (
             "3600",
             "0",
-            "document 1: policy team/sweep: ttl.secondsAfterCreation is 0: write a number from 1 to",
+            "document 1: policy team/sweep: ttl.secondsAfterCreation is 0: write seconds from 1 to",
         ),
         ("3600}", "3600, secondsAfterUpdate: 1}", "document 1, line 10: unknown field `secondsAfterUpdate`"),
         ("spec:", "spec:\n  pausd: true", "document 1, line 6: unknown field `pausd`"),
@@ -519,6 +522,287 @@ fn nothing_that_a_file_holds_steers_the_terminal() {
     assert!(!complaint.contains('\u{1b}'), "{complaint}");
 }
 
+// What policies of all forms look at.
+
+/// A policy, with a spec as it is written in JSON.
+#[allow(clippy::needless_pass_by_value, reason = "written in place")]
+fn policy(kind: &str, name: &str, spec: Value) -> String {
+    let mut metadata = json!({"name": name});
+    if kind == "GarbageCollectionPolicy" {
+        metadata["namespace"] = json!("team");
+    }
+    json!({"apiVersion": "groundskeeper.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
+        .to_string()
+}
+
+/// An object that was made at ten, with changes.
+fn object(api_version: &str, kind: &str, place: &str, change: impl FnOnce(&mut Value)) -> String {
+    let (namespace, name) = place.split_once('/').unwrap_or(("", place));
+    let mut object = json!({
+        "apiVersion": api_version, "kind": kind,
+        "metadata": {"name": name, "uid": format!("u-{name}"), "creationTimestamp": "2026-11-21T10:00:00Z"},
+    });
+    if !namespace.is_empty() {
+        object["metadata"]["namespace"] = json!(namespace);
+    }
+    change(&mut object);
+    object.to_string()
+}
+
+/// The plan at noon of one policy and some objects: names with verdicts and reasons.
+fn planned(policy: &str, objects: &[String]) -> Vec<[String; 3]> {
+    let shed = Shed::with(&[("policy.json", policy), ("objects.json", &objects.join("\n"))]);
+    let plan = shed.plan("-f policy.json -f objects.json");
+    verdicts(&plan).into_iter().map(|row| row.map(ToOwned::to_owned)).collect()
+}
+
+#[test]
+fn a_policy_of_the_cluster_looks_where_its_namespaces_are_labelled_and_where_there_are_none() {
+    let spec = json!({
+        "targetResources": [
+            {"apiVersion": "v1", "kind": "ConfigMap"},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "names": ["tmp-*"]},
+            {"apiVersion": "example.com/v1", "kind": "Gizmo"},
+        ],
+        "namespaces": {"selector": {"matchLabels": {"kind": "preview"}}},
+        "ttl": {"after": "1h"}, "mode": "Enforce", "budget": {"percent": 100},
+    });
+    let label = |namespace: &mut Value| namespace["metadata"]["labels"] = json!({"kind": "preview"});
+    let objects = [
+        object("v1", "Namespace", "pr-1", label),
+        object("v1", "Namespace", "live", |_| {}),
+        object("v1", "ConfigMap", "pr-1/due", |_| {}),
+        object("v1", "ConfigMap", "live/kept", |_| {}),
+        object("rbac.authorization.k8s.io/v1", "ClusterRole", "tmp-1", |_| {}),
+        object("rbac.authorization.k8s.io/v1", "ClusterRole", "view", |_| {}),
+        object("example.com/v1", "Gizmo", "everywhere", |_| {}),
+    ];
+    let mut seen = planned(&policy("ClusterGarbageCollectionPolicy", "previews", spec), &objects);
+    seen.sort();
+    assert_eq!(
+        seen,
+        [
+            ["due", "Delete", "Expired"],
+            ["everywhere", "Delete", "Expired"],
+            ["tmp-1", "Delete", "Expired"],
+            ["view", "Keep", "NotSelected"]
+        ]
+    );
+}
+
+#[test]
+fn what_policies_read_of_an_object_is_read_from_files() {
+    let spec = json!({
+        "targetResource": {"apiVersion": "batch/v1", "kind": "Job"},
+        "ttl": {"relativeTo": "status.conditions[?type=Complete].lastTransitionTime", "secondsAfter": 60},
+        "conditions": {"and": [{"fieldPath": "spec.parallelism", "operator": "LessThan", "value": 3}]},
+        "mode": "Enforce",
+    });
+    let job = |name: &str, parallelism: i64, done: Option<&str>| {
+        object("batch/v1", "Job", &format!("team/{name}"), |job| {
+            job["spec"] = json!({"parallelism": parallelism, "template": {"spec": {"containers": []}}});
+            if let Some(done) = done {
+                job["status"]["conditions"] =
+                    json!([{"type": "Failed"}, {"type": "Complete", "lastTransitionTime": done}]);
+            }
+        })
+    };
+    let objects = [
+        job("done", 1, Some("2026-11-21T11:00:00Z")),
+        job("fresh", 1, Some("2026-11-21T11:59:30Z")),
+        job("wide", 3, Some("2026-11-21T11:00:00Z")),
+        job("running", 1, None),
+    ];
+    let mut seen = planned(&policy("GarbageCollectionPolicy", "jobs", spec), &objects);
+    seen.sort();
+    assert_eq!(
+        seen,
+        [
+            ["done", "Delete", "Expired"],
+            ["fresh", "Keep", "NotYet"],
+            ["running", "Unresolvable", "FieldMissing"],
+            ["wide", "Keep", "ConditionNotMet"]
+        ]
+    );
+}
+
+#[test]
+fn owners_are_looked_for_among_the_files() {
+    let spec = json!({
+        "targetResource": {"apiVersion": "v1", "kind": "ConfigMap", "owner": {"is": "Gone"}},
+        "ttl": {"after": "1h"}, "mode": "Enforce",
+    });
+    let owned = |name: &str, owner: &str| {
+        object("v1", "ConfigMap", &format!("team/{name}"), |object| {
+            object["metadata"]["ownerReferences"] =
+                json!([{"apiVersion": "v1", "kind": "Secret", "name": owner, "uid": format!("u-{owner}")}]);
+        })
+    };
+    let objects =
+        [object("v1", "Secret", "team/there", |_| {}), owned("kept", "there"), owned("unknown", "elsewhere")];
+    let mut seen = planned(&policy("GarbageCollectionPolicy", "orphans", spec), &objects);
+    seen.sort();
+    assert_eq!(seen, [["kept", "Keep", "OwnerExists"], ["unknown", "Keep", "OwnerUnknown"]]);
+}
+
+#[test]
+fn policies_keep_from_each_other_and_are_held_by_budgets_windows_and_approvals() {
+    let on_config_maps = |more: Value| {
+        let mut spec = json!({
+            "targetResource": {"apiVersion": "v1", "kind": "ConfigMap"}, "ttl": {"after": "1h"}, "mode": "Enforce",
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    let objects = ["team/a", "team/b"].map(|place| object("v1", "ConfigMap", place, |_| {}));
+    let first = |policies: &str| planned(policies, &objects)[0][1..].join(" ");
+    let namespaced = |more| policy("GarbageCollectionPolicy", "sweep", on_config_maps(more));
+    let closed = json!({"schedule": {"timeZone": "UTC", "windows": [{"from": "22:00", "to": "23:00"}]}});
+    let keep = json!({"targetResource": {"apiVersion": "v1", "kind": "ConfigMap"}, "action": "Keep", "mode": "Enforce"});
+
+    assert_eq!(first(&namespaced(json!({"budget": {"count": 0}}))), "Keep OverBudget");
+    assert_eq!(first(&namespaced(closed)), "Keep OutsideWindow");
+    assert_eq!(first(&namespaced(json!({"keep": {"newest": 2}}))), "Keep Newest");
+    let cluster = policy("ClusterGarbageCollectionPolicy", "all", on_config_maps(json!({})));
+    assert_eq!(first(&cluster), "Keep AwaitingApproval");
+    let kept = [namespaced(json!({})), policy("GarbageCollectionPolicy", "keep", keep)].join("\n");
+    assert_eq!(first(&kept), "Keep KeptBy");
+}
+
+#[test]
+fn an_object_that_asks_too_much_is_told_with_its_place() {
+    let spec = json!({
+        "targetResource": {"apiVersion": "v1", "kind": "ConfigMap"}, "ttl": {"fieldPath": "data.ttl", "default": "1h"},
+    });
+    let huge =
+        object("v1", "ConfigMap", "team/huge", |object| object["data"]["ttl"] = json!("x".repeat(100_000)));
+    let shed =
+        Shed::with(&[("policy.json", &policy("GarbageCollectionPolicy", "p", spec)), ("huge.json", &huge)]);
+    let complaint = shed.run("plan -f policy.json -f huge.json").complaint();
+    assert!(complaint.starts_with("error: huge.json, document 1"), "{complaint}");
+}
+
+// What the other commands say.
+
+#[test]
+fn an_explanation_says_what_every_policy_makes_of_an_object_and_which_decides() {
+    let slow = POLICY.replace("sweep", "slow").replace("3600", "86400");
+    let shed = Shed::with(&[
+        ("policy.yaml", POLICY),
+        ("slow.yaml", &slow),
+        (
+            "plan.yaml",
+            &POLICY.replace("sweep", "trial").replace("3600", "60").replace("mode: Enforce", "mode: Plan"),
+        ),
+        ("objects.yaml", OBJECTS),
+    ]);
+    let files = "-f policy.yaml -f slow.yaml -f plan.yaml -f objects.yaml -n team";
+
+    let told = shed.run(&format!("explain configmap/young {files} --at {NOON}"));
+    assert_eq!((told.status, &*told.err), (Some(0), ""));
+    insta::assert_snapshot!(told.out, @"
+    ConfigMap team/young (at 2026-11-21T12:00:00Z)
+
+    POLICY       VERDICT   REASON    EXPIRES     MESSAGE
+    team/sweep   Keep      NotYet    in 55m      its time is up in 55m
+    team/slow    Keep      NotYet    in 23h55m   its time is up in 23h55m
+    team/trial   Delete    Expired   4m ago      its time was up 4m ago; the policy's mode is Plan, so it is only reported
+
+    Policy team/sweep decides: due in 55m.
+    ");
+    let json = shed.run(&format!("explain configmaps/young {files} --at {NOON} -o json")).json();
+    assert_eq!(
+        json["decides"],
+        json!({"policy": "team/sweep", "effect": "Delete", "expiresAt": "2026-11-21T12:55:00Z"})
+    );
+    assert_eq!((&json["kind"], &json["policies"]), (&json!("Explanation"), &json!(3)));
+    let missing = shed.run(&format!("explain configmap/nothing {files}")).complaint();
+    assert!(
+        missing.contains("there is no configmap/nothing where a policy looks; say where it is"),
+        "{missing}"
+    );
+    let unseen = shed.run(&format!("explain secret/secret {files}"));
+    assert_eq!((unseen.status, &*unseen.out), (Some(0), "No policy looks at secret.\n"));
+}
+
+#[test]
+fn a_simulation_says_what_would_go_when() {
+    let shed = Shed::with(&[
+        ("policy.yaml", &POLICY.replace("mode: Enforce", "mode: Plan")),
+        ("objects.yaml", OBJECTS),
+    ]);
+    let simulate =
+        |arguments: &str| shed.run(&format!("simulate -f policy.yaml -f objects.yaml {arguments}"));
+
+    let told = simulate(&format!("--from {NOON} --to 2h"));
+    assert_eq!((told.status, &*told.err), (Some(0), ""));
+    insta::assert_snapshot!(told.out, @"
+    TIME                   ACT      POLICY       KIND        NAMESPACE/NAME   DUE                    WAITED FOR
+    2026-11-21T12:00:00Z   Delete   team/sweep   ConfigMap   team/old         2026-11-21T11:00:00Z   -
+    2026-11-21T12:55:00Z   Delete   team/sweep   ConfigMap   team/young       2026-11-21T12:55:00Z   -
+
+    2 to delete, 0 to notify, 0 waiting (from 2026-11-21T12:00:00Z to 2026-11-21T14:00:00Z)
+    ");
+    let json = simulate(&format!("--from {NOON} --to 2026-11-21T13:00:00Z -o json")).json();
+    assert_eq!(json["summary"], json!({"deletions": 2, "notices": 0, "waiting": 0}));
+    assert_eq!(
+        json["events"][1],
+        json!({
+            "at": "2026-11-21T12:55:00Z", "act": "Delete", "policy": "team/sweep", "since": "2026-11-21T12:55:00Z",
+            "object": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "team", "name": "young", "uid": "u-1"},
+            "deletesAt": null, "heldBy": null, "reason": "1h after creation",
+        })
+    );
+    assert_eq!(simulate(&format!("--from {NOON} --to 2h --exit-code --limit 1 -o json")).status, Some(2));
+    assert_eq!(simulate("--from 2026-11-21T09:00:00Z --to 1m --exit-code").status, Some(0));
+    assert!(
+        simulate(&format!("--from {NOON} --to {NOON}")).complaint().contains("write a later time, or a span")
+    );
+    assert!(simulate("--to soon").complaint().contains("or a span such as 7d"));
+}
+
+#[test]
+fn a_comparison_says_what_changed_policies_match_otherwise() {
+    let shed = Shed::with(&[
+        ("old.yaml", POLICY),
+        ("sooner.yaml", &POLICY.replace("3600", "1800")),
+        ("later.yaml", &POLICY.replace("3600", "7200")),
+        ("wider.yaml", &POLICY.replace("labelSelector: {matchLabels: {tmp: 'yes'}}", "names: ['o*', young]")),
+        ("objects.yaml", OBJECTS),
+    ]);
+    let diff = |new: &str, more: &str| {
+        shed.run(&format!("diff old.yaml {new} -f objects.yaml -n team --at {NOON} {more}"))
+    };
+
+    insta::assert_snapshot!(diff("wider.yaml", "").out, @"
+    CHANGE         KIND        NAMESPACE/NAME   OLD   NEW      POLICY
+    NewlyMatched   ConfigMap   team/other       -     1h ago   team/sweep
+
+    1 newly matched, 0 sooner, 0 later, 0 no longer matched, 2 as before (at 2026-11-21T12:00:00Z)
+    ");
+    assert_eq!(diff("wider.yaml", "--exit-code").status, Some(2));
+    assert_eq!(diff("sooner.yaml", "--exit-code").status, Some(2));
+    assert_eq!(diff("later.yaml", "--exit-code").status, Some(3));
+    assert_eq!(diff("old.yaml", "--exit-code").status, Some(0));
+    let json = diff("later.yaml", "-o json").json();
+    assert_eq!(
+        json["summary"],
+        json!({"newlyMatched": 0, "sooner": 0, "later": 2, "noLongerMatched": 0, "unchanged": 0})
+    );
+    assert_eq!(json["items"][0]["old"], json!({"policy": "team/sweep", "expiresAt": "2026-11-21T11:00:00Z"}));
+}
+
+#[test]
+fn what_writes_needs_a_cluster_and_says_what_is_wrong_before_it_asks_one() {
+    let shed = Shed::with(&[]);
+    for arguments in ["approve sweep", "hold configmap/a", "unhold configmap/a", "explain configmap/a"] {
+        let complaint = shed.run(arguments).complaint();
+        assert!(complaint.contains("found no cluster to talk to"), "{complaint}");
+    }
+    assert!(shed.run("hold report").complaint().contains("such as configmap/report"));
+    assert!(shed.run("hold configmap/a --reason false").complaint().contains("write a reason"));
+}
+
 // How much it reads and writes.
 
 #[test]
@@ -589,8 +873,9 @@ fn no_right_is_a_wildcard() {
         assert!(!outcome.out.contains('*'), "{}", outcome.out);
         assert!(serde_saphyr::from_multiple::<Value>(&outcome.out).unwrap().len() >= 6);
     }
-    let complaint = Shed::with(&[]).run("rbac --collect leases.coordination.k8s.io").complaint();
-    assert!(complaint.contains("leases are never deleted"), "{complaint}");
+    let complaint =
+        Shed::with(&[]).run("rbac --collect garbagecollectionpolicies.groundskeeper.dev").complaint();
+    assert!(complaint.contains("resources of groundskeeper.dev are never deleted"), "{complaint}");
 }
 
 #[test]

@@ -9,25 +9,13 @@ use std::process::Command;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use testbed::{ControlPlane, Options, Shared, Tool};
-use tokio::sync::{Mutex, MutexGuard};
+use testbed::{ControlPlane, Options, Tool};
 
 use support::drafts::{config_map, policy};
 use support::operator::Operator;
 use support::proxy::Wire;
 use support::team::{Made, Team};
-use support::{eventually, holds, identity, install_crds, install_rbac};
-
-/// A control plane for those tests that start operators of their own: one test at a time.
-async fn turn() -> (MutexGuard<'static, ()>, &'static ControlPlane) {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    static CLUSTER: Shared = Shared::new(support::audited);
-    let turn = TURN.lock().await;
-    let cluster = CLUSTER.get().await.unwrap();
-    install_crds(cluster);
-    install_rbac(cluster, &["configmaps"]);
-    (turn, cluster)
-}
+use support::{eventually, holds, identity, install_crds, install_rbac, turn};
 
 /// Every object has gone in its time, each by one deletion.
 ///

@@ -20,27 +20,15 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
-use testbed::{ControlPlane, Shared};
+use testbed::ControlPlane;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::task::JoinSet;
 use tonic::transport::server::TcpIncoming;
 
 use support::drafts::{config_map, policy};
 use support::operator::{Launch, Operator, ask};
 use support::team::Team;
-use support::{eventually, groundskeeper, holds, identity, install_crds, install_rbac, kubectl};
-
-/// A control plane with our manifests for tests that start an operator of their own: one test at a time.
-async fn turn() -> (MutexGuard<'static, ()>, &'static ControlPlane) {
-    static TURN: AsyncMutex<()> = AsyncMutex::const_new(());
-    static CLUSTER: Shared = Shared::new(support::audited);
-    let turn = TURN.lock().await;
-    let cluster = CLUSTER.get().await.unwrap();
-    install_crds(cluster);
-    install_rbac(cluster, &["configmaps"]);
-    (turn, cluster)
-}
+use support::{eventually, groundskeeper, holds, identity, kubectl, turn};
 
 async fn operator(cluster: &ControlPlane, flags: &[&str]) -> Operator {
     let launch = Launch::new(identity(cluster).kubeconfig()).log_level_untold().quick_lease();

@@ -3,6 +3,7 @@
 //! An entry is a path and a function that returns what should stand there. The function reads nothing but the code:
 //! the same commit gives the same bytes. `cargo xtask tidy` compares; only this module writes.
 
+mod examples;
 mod reference;
 
 use std::fs;
@@ -34,6 +35,9 @@ pub(crate) const ALL: &[Generated] = &[
         path: "docs/reference/garbagecollectionpolicy.md",
         content: reference::garbage_collection_policy,
     },
+    Generated { path: "docs/gc/fields.md", content: examples::fields },
+    Generated { path: "docs/gc/cookbook.md", content: examples::cookbook },
+    Generated { path: "docs/reference/cel.md", content: || Ok(reference::cel()) },
     Generated { path: "docs/checks.md", content: || Ok(reference::checks()) },
     Generated { path: "docs/reference/rights.md", content: || Ok(reference::rights()) },
     Generated { path: "docs/reference/metrics.md", content: || Ok(reference::metrics()) },

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use control::TokenBucket;
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::flow::{Flow, Place};
 
 /// So many acts per second.
 #[derive(Debug)]
 pub struct Budget {
     rate: u32,
     bucket: TokenBucket,
-    in_flight: Arc<Semaphore>,
+    flow: Arc<Flow>,
 }
 
 /// The right to do one act; it counts as in flight until this is dropped.
 #[derive(Debug)]
 pub struct BudgetSlot {
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// Why there is no slot now.
@@ -30,10 +31,10 @@ pub enum Exhausted {
 }
 
 impl Budget {
-    pub(super) fn new(rate: u32, now: Timestamp, in_flight: &Arc<Semaphore>) -> Self {
+    pub(super) fn new(rate: u32, now: Timestamp, flow: &Arc<Flow>) -> Self {
         // A burst of a tenth of a second evens out timers; more would break the promise of the rate.
         let burst = (rate / 10).max(1);
-        Self { rate, bucket: TokenBucket::new(rate, burst, now), in_flight: Arc::clone(in_flight) }
+        Self { rate, bucket: TokenBucket::new(rate, burst, now), flow: Arc::clone(flow) }
     }
 
     /// The rate, in acts per second.
@@ -43,9 +44,9 @@ impl Budget {
 
     /// Takes a slot.
     pub fn take(&mut self, now: Timestamp) -> Result<BudgetSlot, Exhausted> {
-        let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Exhausted::InFlight)?;
+        let place = self.flow.enter().ok_or(Exhausted::InFlight)?;
         self.bucket.take(now).map_err(Exhausted::Until)?;
-        Ok(BudgetSlot { _permit: permit })
+        Ok(BudgetSlot { _place: place })
     }
 
     /// Gives back a slot that nothing was done with.

@@ -1,4 +1,4 @@
-//! The requests that destroy, each with its preconditions.
+//! The requests that acts take, each with its preconditions.
 
 use control::Mutant;
 use serde_json::{Value, json};
@@ -6,19 +6,55 @@ use serde_json::{Value, json};
 use super::{Act, Manner, Target};
 use crate::error::ApiError;
 use crate::paths;
+use crate::service_account::IMPERSONATE_USER;
 
-/// The one request that an act takes.
-pub(super) fn of(target: &Target, act: Act) -> Result<http::Request<Vec<u8>>, ApiError> {
-    let Target { resource, namespace, name, .. } = target;
-    let path = paths::object(&resource.kind.api_version, &resource.plural, namespace, name);
-    let (builder, body) = match act {
-        Act::Delete(manner) => (http::Request::delete(path), deletion(target, manner)),
+const JSON: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(super) const JSON_PATCH: &str = "application/json-patch+json";
+
+/// The one request that an act takes. What changes finalizers has to read them first: its request is a [`patch`].
+pub(super) fn of(target: &Target, act: &Act) -> Result<http::Request<Vec<u8>>, ApiError> {
+    let path = path(target);
+    match act {
+        Act::Delete(manner) => made(target, http::Request::delete(path), JSON, &deletion(target, *manner)),
         Act::Evict { grace_period_seconds } => {
-            (http::Request::post(format!("{path}/eviction")), eviction(target, grace_period_seconds))
+            let builder = http::Request::post(format!("{path}/eviction"));
+            made(target, builder, JSON, &eviction(target, *grace_period_seconds))
         }
-    };
+        Act::Notify { annotation } => patch(target, MERGE_PATCH, &note(target, annotation)),
+        Act::AddFinalizer(_) | Act::RemoveFinalizer(_) => {
+            Err(ApiError::Garbled("finalizers are changed as they were read".to_owned()))
+        }
+    }
+}
+
+/// A patch of this form.
+pub(super) fn patch(
+    target: &Target,
+    form: &'static str,
+    patch: &Value,
+) -> Result<http::Request<Vec<u8>>, ApiError> {
+    made(target, http::Request::patch(path(target)), form, patch)
+}
+
+fn path(target: &Target) -> String {
+    let Target { resource, namespace, name, .. } = target;
+    paths::object(&resource.kind.api_version, &resource.plural, namespace, name)
+}
+
+fn made(
+    target: &Target,
+    mut builder: http::request::Builder,
+    form: &'static str,
+    body: &Value,
+) -> Result<http::Request<Vec<u8>>, ApiError> {
+    if let Some(account) = &target.act_as {
+        // The server knows the groups of a service account by its name. To name them would take the right to impersonate
+        // groups, which is more than anybody should have to give.
+        builder = builder.header(IMPERSONATE_USER, account.to_string());
+    }
     builder
-        .header(http::header::CONTENT_TYPE, "application/json")
+        .header(http::header::CONTENT_TYPE, form)
         .body(body.to_string().into_bytes())
         .map_err(|error| ApiError::Garbled(error.to_string()))
 }
@@ -45,6 +81,15 @@ fn eviction(target: &Target, grace_period_seconds: Option<i64>) -> Value {
     })
 }
 
+/// A merge patch that writes one annotation. UID and version in it are preconditions, for neither can be changed.
+fn note(target: &Target, (key, value): &(&'static str, String)) -> Value {
+    let mut metadata = preconditions(target);
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.insert("annotations".to_owned(), json!({ *key: value }));
+    }
+    json!({"metadata": metadata})
+}
+
 /// What must still hold when the server gets to it.
 fn preconditions(target: &Target) -> Value {
     if Mutant::NoUidPrecondition.is_on() {
@@ -67,6 +112,7 @@ fn set_grace(options: &mut Value, seconds: Option<i64>) {
 mod tests {
     use super::super::tests::target;
     use super::*;
+    use crate::service_account::ServiceAccountName;
 
     fn body(request: &http::Request<Vec<u8>>) -> Value {
         serde_json::from_slice(request.body()).unwrap()
@@ -75,7 +121,7 @@ mod tests {
     #[test]
     fn a_deletion_carries_uid_and_version_as_preconditions() {
         let act = Act::Delete(Manner { propagation: "Background", grace_period_seconds: Some(0) });
-        let request = of(&target("example.com/v1", "team"), act).unwrap();
+        let request = of(&target("example.com/v1", "team"), &act).unwrap();
         assert_eq!(request.method(), http::Method::DELETE);
         assert_eq!(request.uri().path(), "/apis/example.com/v1/namespaces/team/things/a");
         let body = body(&request);
@@ -87,13 +133,46 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_for_somebody_carries_their_name_and_what_is_not_carries_none() {
+        let act_as = Some(ServiceAccountName::new("team", "robot").unwrap());
+        let manner = Manner { propagation: "Background", grace_period_seconds: None };
+        let shown = |target| {
+            let request = of(&target, &Act::Delete(manner)).unwrap();
+            request.headers().get(IMPERSONATE_USER).map(|user| user.to_str().unwrap().to_owned())
+        };
+        let theirs = Target { act_as, ..target("v1", "team") };
+        assert_eq!(shown(theirs).as_deref(), Some("system:serviceaccount:team:robot"));
+        assert_eq!(shown(target("v1", "team")), None);
+    }
+
+    #[test]
+    fn what_lies_in_no_namespace_is_addressed_without_one() {
+        let manner = Manner { propagation: "Background", grace_period_seconds: None };
+        let request = of(&target("v1", ""), &Act::Delete(manner)).unwrap();
+        assert_eq!(request.uri().path(), "/api/v1/things/a");
+    }
+
+    #[test]
     fn an_eviction_carries_them_too() {
         let target = Target { resource_version: None, ..target("v1", "team") };
-        let request = of(&target, Act::Evict { grace_period_seconds: None }).unwrap();
+        let request = of(&target, &Act::Evict { grace_period_seconds: None }).unwrap();
         assert_eq!(request.method(), http::Method::POST);
         assert_eq!(request.uri().path(), "/api/v1/namespaces/team/things/a/eviction");
         let body = body(&request);
         assert_eq!(body["deleteOptions"], json!({"preconditions": {"uid": "u-1"}}));
         assert_eq!(body["metadata"]["name"], "a");
+    }
+    #[test]
+    fn a_note_is_a_merge_patch_that_names_the_incarnation_and_the_version() {
+        let act = Act::Notify { annotation: ("example.com/going", "soon".to_owned()) };
+        let request = of(&target("v1", "team"), &act).unwrap();
+        assert_eq!(
+            (request.method(), request.uri().path()),
+            (&http::Method::PATCH, "/api/v1/namespaces/team/things/a")
+        );
+        assert_eq!(request.headers()[http::header::CONTENT_TYPE], MERGE_PATCH);
+        let expected =
+            json!({"uid": "u-1", "resourceVersion": "7", "annotations": {"example.com/going": "soon"}});
+        assert_eq!(body(&request), json!({"metadata": expected}));
     }
 }

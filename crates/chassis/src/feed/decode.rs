@@ -1,25 +1,48 @@
 //! What the server sends, line by line and page by page.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use units::ResourceVersion;
 
 /// What a feed makes of each object.
-pub trait View: DeserializeOwned + Send + 'static {
+pub trait View: Sized + Send + 'static {
+    /// What it takes to read one, such as the paths that are kept: the same for all objects of a feed.
+    type Context: Clone + Send + Sync + 'static;
+
+    /// Reads an object as the server writes it.
+    ///
+    /// # Errors
+    ///
+    /// If it is not what it should be. The feed then shows it as [`FeedEvent::Unreadable`](super::FeedEvent) and goes on.
+    fn read(object: &str, context: &Self::Context) -> serde_json::Result<Self>;
+
     /// The version that was read, from which the watch goes on.
     fn resource_version(&self) -> Option<ResourceVersion>;
 }
 
+/// The context is what is kept of each object, besides its metadata.
 impl View for views::Object {
+    type Context = Arc<views::Projection>;
+
+    fn read(object: &str, projection: &Self::Context) -> serde_json::Result<Self> {
+        Self::read(object, projection)
+    }
+
     fn resource_version(&self) -> Option<ResourceVersion> {
         self.metadata.resource_version.clone()
     }
 }
 
 impl View for api::GarbageCollectionPolicy {
+    type Context = ();
+
+    fn read(object: &str, (): &()) -> serde_json::Result<Self> {
+        serde_json::from_str(object)
+    }
+
     fn resource_version(&self) -> Option<ResourceVersion> {
         self.metadata.resource_version.as_deref().map(ResourceVersion::from)
     }
@@ -57,12 +80,12 @@ struct BookmarkMeta {
 }
 
 /// Reads a line of a watch.
-pub(super) fn line<V: View>(bytes: &[u8]) -> serde_json::Result<Line<V>> {
+pub(super) fn line<V: View>(bytes: &[u8], context: &V::Context) -> serde_json::Result<Line<V>> {
     let envelope: Envelope<'_> = serde_json::from_slice(bytes)?;
     let object = envelope.object.get();
     match &*envelope.kind {
-        "ADDED" | "MODIFIED" => Ok(view(object, Line::Applied)?),
-        "DELETED" => Ok(view(object, Line::Deleted)?),
+        "ADDED" | "MODIFIED" => view(object, context, Line::Applied),
+        "DELETED" => view(object, context, Line::Deleted),
         "BOOKMARK" => {
             let BookmarkMeta { resource_version, annotations } =
                 serde_json::from_str::<Bookmark>(object)?.metadata;
@@ -75,8 +98,12 @@ pub(super) fn line<V: View>(bytes: &[u8]) -> serde_json::Result<Line<V>> {
 }
 
 /// Reads an object; one that is not what it should be is still named.
-fn view<V: View>(object: &str, readable: impl Fn(V) -> Line<V>) -> serde_json::Result<Line<V>> {
-    match serde_json::from_str(object) {
+fn view<V: View>(
+    object: &str,
+    context: &V::Context,
+    readable: impl Fn(V) -> Line<V>,
+) -> serde_json::Result<Line<V>> {
+    match V::read(object, context) {
         Ok(view) => Ok(readable(view)),
         Err(error) => {
             let Remains { metadata, status } = serde_json::from_str(object)?;
@@ -113,11 +140,13 @@ pub(super) struct PageMeta {
     pub(super) resource_version: String,
     #[serde(rename = "continue")]
     pub(super) continue_from: Option<String>,
+    /// How many more there are after this page, if the server says so.
+    pub(super) remaining_item_count: Option<u64>,
 }
 
 /// Reads an item of a page.
-pub(super) fn item<V: View>(object: &RawValue) -> serde_json::Result<Line<V>> {
-    view(object.get(), Line::Applied)
+pub(super) fn item<V: View>(object: &RawValue, context: &V::Context) -> serde_json::Result<Line<V>> {
+    view(object.get(), context, Line::Applied)
 }
 
 #[cfg(test)]
@@ -125,7 +154,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Line<views::Object> {
-        line(text.as_bytes()).unwrap()
+        line(text.as_bytes(), &Arc::default()).unwrap()
     }
 
     #[test]
@@ -144,7 +173,8 @@ mod tests {
     #[test]
     fn an_object_that_cannot_be_understood_is_still_named() {
         let odd = br#"{"type":"ADDED","object":{"metadata":{"name":"odd","namespace":"team"},"spec":{"ttl":"soon"},"status":{"matched":7}}}"#;
-        let Line::Unreadable { meta, status, error } = line::<api::GarbageCollectionPolicy>(odd).unwrap()
+        let Line::Unreadable { meta, status, error } =
+            line::<api::GarbageCollectionPolicy>(odd, &()).unwrap()
         else {
             panic!("it is not readable")
         };

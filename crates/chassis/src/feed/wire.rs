@@ -68,10 +68,11 @@ impl From<ApiError> for Stop {
 type Sink<'a, V> = (FeedId, &'a mpsc::Sender<(FeedId, FeedEvent<V>)>);
 
 /// Lists and watches one resource.
-pub(super) struct Watcher {
+pub(super) struct Watcher<V: View> {
     client: Client,
     resource: Arc<Resource>,
     target: FeedTarget,
+    context: V::Context,
     /// Everything up to this version has been passed on; none before the first listing is complete.
     seen: Option<String>,
     /// Everything up to this version had been passed on when the last connection ended.
@@ -85,12 +86,18 @@ pub(super) struct Watcher {
     line: Vec<u8>,
 }
 
-impl Watcher {
-    pub(super) fn new(feeds: &Feeds, resource: Arc<Resource>, target: FeedTarget) -> Self {
+impl<V: View> Watcher<V> {
+    pub(super) fn new(
+        feeds: &Feeds,
+        resource: Arc<Resource>,
+        target: FeedTarget,
+        context: V::Context,
+    ) -> Self {
         Self {
             client: feeds.client.clone(),
             resource,
             target,
+            context,
             seen: None,
             seen_before: None,
             streams: true,
@@ -113,7 +120,7 @@ impl Watcher {
     }
 
     /// Lists if need be, watches, and passes on what comes.
-    pub(super) async fn run<V: View>(&mut self, sink: Sink<'_, V>, live: &AtomicBool) -> Ended {
+    pub(super) async fn run(&mut self, sink: Sink<'_, V>, live: &AtomicBool) -> Ended {
         match self.connection(sink, live).await {
             Ok(()) => Ended::Normally,
             Err(Stop::Unheard) => Ended::Unheard,
@@ -137,10 +144,10 @@ impl Watcher {
         self.line = Vec::new();
     }
 
-    async fn connection<V: View>(&mut self, sink: Sink<'_, V>, live: &AtomicBool) -> Result<(), Stop> {
+    async fn connection(&mut self, sink: Sink<'_, V>, live: &AtomicBool) -> Result<(), Stop> {
         if self.seen.is_none() && self.streams && !self.by_quorum {
             match self.list_as_stream(sink, live).await {
-                Err(Stop::Failed(error)) if refuses_streaming(&error) => self.streams = false,
+                Err(Stop::Failed(error)) if self.refuses_streaming(&error) => self.streams = false,
                 other => return other,
             }
         }
@@ -157,14 +164,14 @@ impl Watcher {
     }
 
     /// One request that lists and then watches.
-    async fn list_as_stream<V: View>(&mut self, sink: Sink<'_, V>, live: &AtomicBool) -> Result<(), Stop> {
+    async fn list_as_stream(&mut self, sink: Sink<'_, V>, live: &AtomicBool) -> Result<(), Stop> {
         self.verb = "watch";
         let stream = self.open("sendInitialEvents=true&resourceVersionMatch=NotOlderThan").await?;
         send(sink, self.listing()).await?;
         self.read(stream, sink, live).await
     }
 
-    async fn list_in_pages<V: View>(&mut self, sink: Sink<'_, V>) -> Result<(), Stop> {
+    async fn list_in_pages(&mut self, sink: Sink<'_, V>) -> Result<(), Stop> {
         self.verb = "list";
         send(sink, self.listing()).await?;
         let mut continue_from = None;
@@ -172,7 +179,7 @@ impl Watcher {
             let text = page(&self.client, &self.resource, &self.target, continue_from.as_deref()).await?;
             let page: Page<'_> = serde_json::from_str(&text).map_err(garbled)?;
             for object in page.items.unwrap_or_default() {
-                self.pass_on(decode::item(object).map_err(garbled)?, sink).await?;
+                self.pass_on(decode::item(object, &self.context).map_err(garbled)?, sink).await?;
             }
             continue_from = page.metadata.continue_from.filter(|token| !token.is_empty());
             if continue_from.is_none() {
@@ -182,21 +189,28 @@ impl Watcher {
         }
     }
 
-    fn listing<V>(&self) -> FeedEvent<V> {
+    /// Servers before 1.32, and those with the feature off, refuse to stream lists.
+    fn refuses_streaming(&self, error: &ApiError) -> bool {
+        matches!(error.code(), Some(400 | 405 | 406 | 422)) && !self.target.selector.is_refused_by(error)
+    }
+
+    fn listing(&self) -> FeedEvent<V> {
         FeedEvent::Listing(self.seen_before.as_deref().map(ResourceVersion::from))
     }
 
-    async fn open(&self, query: &str) -> Result<impl AsyncBufRead + Unpin + use<>, Stop> {
+    async fn open(&self, query: &str) -> Result<impl AsyncBufRead + Unpin + use<V>, Stop> {
         let Resource { kind, plural, .. } = &*self.resource;
         let path = paths::collection(&kind.api_version, plural, self.target.namespace.as_deref());
-        let path =
-            format!("{path}?watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_TIMEOUT_SECONDS}&{query}");
+        let selector = self.target.selector.query();
+        let path = format!(
+            "{path}?watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_TIMEOUT_SECONDS}&{query}{selector}"
+        );
         let request = get(&path, accept(self.target.representation, Form::Object))?;
         Ok(Box::pin(bounded(self.client.request_stream(request)).await?))
     }
 
     /// Passes on what comes, until the end of the stream.
-    async fn read<V: View>(
+    async fn read(
         &mut self,
         mut stream: impl AsyncBufRead + Unpin,
         sink: Sink<'_, V>,
@@ -205,8 +219,9 @@ impl Watcher {
         loop {
             let mut bytes = std::mem::take(&mut self.line);
             let ended = read_line(&mut stream, &mut bytes, self.silence_max).await;
-            let line =
-                ended.and_then(|more| more.then(|| decode::line::<V>(&bytes).map_err(garbled)).transpose());
+            let line = ended.and_then(|more| {
+                more.then(|| decode::line::<V>(&bytes, &self.context).map_err(garbled)).transpose()
+            });
             self.line = recycled(bytes);
             match line? {
                 None => return Ok(()),
@@ -224,7 +239,7 @@ impl Watcher {
         }
     }
 
-    async fn pass_on<V: View>(&mut self, line: Line<V>, sink: Sink<'_, V>) -> Result<(), Stop> {
+    async fn pass_on(&mut self, line: Line<V>, sink: Sink<'_, V>) -> Result<(), Stop> {
         let (version, event) = match line {
             Line::Applied(view) => (view.resource_version(), FeedEvent::Applied(view)),
             Line::Deleted(view) => (view.resource_version(), FeedEvent::Deleted(view)),
@@ -245,26 +260,25 @@ impl Watcher {
     }
 }
 
-/// All objects of a kind in a namespace, page by page, each given to `each`.
+/// All objects that a target names, page by page, each given to `each`. `resource` is what the cluster calls its kind.
+///
+/// # Errors
+///
+/// If a page cannot be had, or an object cannot be read: then `each` has seen a part.
 pub async fn list<V: View>(
     client: &Client,
     resource: &Resource,
-    namespace: &str,
+    target: &FeedTarget,
+    context: &V::Context,
     mut each: impl FnMut(V),
 ) -> Result<(), ApiError> {
-    let target = FeedTarget {
-        kind: resource.kind.clone(),
-        namespace: Some(namespace.to_owned()),
-        representation: Representation::Metadata,
-        continuity: Continuity::Resume,
-    };
     let mut continue_from = None;
     loop {
-        let text = page(client, resource, &target, continue_from.as_deref()).await?;
+        let text = page(client, resource, target, continue_from.as_deref()).await?;
         let page: Page<'_> =
             serde_json::from_str(&text).map_err(|error| ApiError::Garbled(error.to_string()))?;
         for object in page.items.unwrap_or_default() {
-            each(serde_json::from_str(object.get()).map_err(|error| ApiError::Garbled(error.to_string()))?);
+            each(V::read(object.get(), context).map_err(|error| ApiError::Garbled(error.to_string()))?);
         }
         continue_from = page.metadata.continue_from.filter(|token| !token.is_empty());
         if continue_from.is_none() {
@@ -280,7 +294,7 @@ async fn page(
     continue_from: Option<&str>,
 ) -> Result<String, ApiError> {
     let path = paths::collection(&resource.kind.api_version, &resource.plural, target.namespace.as_deref());
-    let mut path = format!("{path}?limit={LIST_PAGE_OBJECTS}");
+    let mut path = format!("{path}?limit={LIST_PAGE_OBJECTS}{}", target.selector.query());
     if let Some(token) = continue_from {
         path += &format!("&continue={}", paths::segment(token));
     }
@@ -290,12 +304,12 @@ async fn page(
 
 /// What is asked for: one object at a time, or many.
 #[derive(Clone, Copy)]
-enum Form {
+pub(super) enum Form {
     Object,
     List,
 }
 
-const fn accept(representation: Representation, form: Form) -> &'static str {
+pub(super) const fn accept(representation: Representation, form: Form) -> &'static str {
     match (representation, form) {
         (Representation::Full, _) => "application/json",
         (Representation::Metadata, Form::Object) => {
@@ -334,11 +348,6 @@ async fn read_line(
 fn recycled(line: Vec<u8>) -> Vec<u8> {
     const KEPT_BYTES_MAX: usize = 64 * 1024;
     if line.capacity() > KEPT_BYTES_MAX { Vec::new() } else { line }
-}
-
-/// Servers before 1.32, and those with the feature off, refuse to stream lists.
-fn refuses_streaming(error: &ApiError) -> bool {
-    matches!(error.code(), Some(400 | 405 | 406 | 422))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "made for `map_err`")]

@@ -80,6 +80,32 @@ metrics! {
         "Objects held in the index, over all kinds and namespaces that policies look at";
     GcPolicies = Gauge, "groundskeeper_gc_policies", ["reason"],
         "Garbage collection policies, by the reason of their Ready condition";
+    GcBudgetUsed = Gauge, "groundskeeper_gc_budget_used", ["policy_namespace", "policy_name"],
+        "Deletions that count against a policy's budget now";
+    GcBudgetLimit = Gauge, "groundskeeper_gc_budget_limit", ["policy_namespace", "policy_name"],
+        "Deletions that a policy's budget allows in its window; no series where there is no limit";
+    OldPolicies = Gauge, "gc_policies_total", ["phase"],
+        "As of zen-gc: policies by phase, Active, Paused or Error";
+    OldMatched = Gauge, "gc_resources_matched_total", ["policy_namespace", "policy_name", "resource_api_version", "resource_kind"],
+        "As of zen-gc, but not summed up over time: objects that a policy selects now";
+    OldPending = Gauge, "gc_resources_pending_total", ["policy_namespace", "policy_name", "resource_api_version", "resource_kind"],
+        "As of zen-gc: objects that a policy will delete in time";
+    OldDeleted = Counter, "gc_resources_deleted", ["policy_namespace", "policy_name", "resource_api_version", "resource_kind", "reason"],
+        "As of zen-gc, but not of dry runs: objects that a policy has deleted; the reason is ttl_expired";
+    OldDeletionDuration = DURATION, "gc_deletion_duration_seconds", ["policy_namespace", "policy_name", "resource_api_version", "resource_kind"],
+        "As of zen-gc: seconds that a delete call took";
+    OldErrors = Counter, "gc_errors", ["policy_namespace", "policy_name", "error_type"],
+        "As of zen-gc: what failed, by type: deletion_failed, list_resources_failed, status_update_failed";
+    OldEvaluationDuration = DURATION, "gc_evaluation_duration_seconds", [],
+        "As of zen-gc, but for all policies on a kind at once: seconds from the beginning of a listing until all of it was judged";
+    OldInformers = Gauge, "gc_informers_total", [],
+        "As of zen-gc: watches of objects, each shared by all policies that need it";
+    OldRateLimiters = Gauge, "gc_rate_limiters_total", [],
+        "As of zen-gc: policies with a rate of their own";
+    OldLeaderStatus = Gauge, "gc_leader_election_status", [],
+        "As of zen-gc: 1 while this replica leads, 0 otherwise";
+    OldLeaderTransitions = Counter, "gc_leader_election_transitions", [],
+        "As of zen-gc: times that this replica has begun to lead";
     StatusWrites = Counter, "groundskeeper_status_writes", ["outcome"],
         "Status writes by outcome: written, conflict, failed";
     WatchRestarts = Counter, "groundskeeper_watch_restarts", ["reason"],
@@ -92,6 +118,8 @@ metrics! {
         "Keys that are set aside because work on them panicked";
     ActuatorRefusals = Counter, "groundskeeper_actuator_refusals", ["reason"],
         "Destructive acts that the actuator refused for lack of proof, by reason";
+    ActuatorInFlightMax = Gauge, "groundskeeper_actuator_in_flight_max", [],
+        "Destructive acts that may be in flight now: less than configured while the API server is busy or slow";
     LeaderTransitions = Counter, "groundskeeper_leader_transitions", [],
         "Times that this process has become the leader or has ceased to be it";
     EventsSent = Counter, "groundskeeper_events_sent", [],

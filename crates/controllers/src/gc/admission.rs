@@ -10,12 +10,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use api::{AUTHOR_ANNOTATION, AUTHOR_GROUPS_ANNOTATION, Author, GarbageCollectionPolicy, Rails};
+use api::{AUTHOR_ANNOTATION, AUTHOR_GROUPS_ANNOTATION, Author, GarbageCollectionPolicySpec, Rails};
 use chassis::admission::{Answer, Operation, Request, Reviewer};
 use chassis::{AccessReviews, Resource, Subject, Unserved, resolve};
 use control::{Clock, Steady};
 use futures::future::BoxFuture;
-use gc::Policy;
+use gc::{Policy, Written};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -24,6 +25,8 @@ use units::GroupVersionKind;
 
 use super::author::{Freshness, missing_rights};
 use super::limits::{KINDS_REMEMBERED_FOR, KINDS_REMEMBERED_MAX};
+use super::lint::{self, ClusterSchemas};
+use super::observe::PolicyKind;
 
 /// Judges policies.
 pub struct PolicyReviewer {
@@ -31,6 +34,7 @@ pub struct PolicyReviewer {
     access: AccessReviews,
     rails: Rails,
     clock: Arc<dyn Clock>,
+    schemas: ClusterSchemas,
     kinds: Mutex<HashMap<GroupVersionKind, (Resource, Steady)>>,
 }
 
@@ -74,6 +78,13 @@ enum Change {
     AuthorOnly,
 }
 
+/// A policy of either kind.
+#[derive(Deserialize)]
+struct Given {
+    metadata: ObjectMeta,
+    spec: GarbageCollectionPolicySpec,
+}
+
 /// The parts of a policy that say whether it has to be judged.
 #[derive(Deserialize)]
 struct Outline {
@@ -100,7 +111,8 @@ impl PolicyReviewer {
     /// Judges with these rails, and asks through this client.
     pub fn new(client: Client, rails: Rails, clock: Arc<dyn Clock>) -> Self {
         let access = AccessReviews::new(client.clone(), Arc::clone(&clock));
-        Self { client, access, rails, clock, kinds: Mutex::default() }
+        let schemas = ClusterSchemas::new(client.clone(), Arc::clone(&clock));
+        Self { client, access, rails, clock, schemas, kinds: Mutex::default() }
     }
 
     async fn judge(&self, request: &Request) -> Result<Answer, Answer> {
@@ -112,26 +124,35 @@ impl PolicyReviewer {
         }
         let new = read_outline(request.object.as_deref())?;
         check_stamp(request, &new)?;
-        let policy = self.compile(request)?;
-        let Some(resource) = self.resource(&policy.target).await? else {
-            return Ok(unserved(&policy));
-        };
-        check_resource(&resource)?;
-        self.check_rights(request, &policy, &resource).await?;
-        Ok(Answer::allow())
+        let (spec, policy) = self.compile(request)?;
+        let mut warnings = Vec::new();
+        for target in &policy.targets {
+            match self.resource(&target.kind).await? {
+                Some(resource) => {
+                    check_resource(&policy, &resource)?;
+                    self.check_rights(request, &policy, &resource).await?;
+                }
+                None => warnings.push(unserved(&target.kind)),
+            }
+        }
+        let advice = lint::warnings(&self.schemas, &spec, Some(&policy)).await;
+        warnings.extend(advice.iter().map(ToString::to_string));
+        Ok(Answer::Allow { warnings })
     }
 
     /// The policy as the controller would carry it out.
-    fn compile(&self, request: &Request) -> Result<Policy, Answer> {
+    fn compile(&self, request: &Request) -> Result<(GarbageCollectionPolicySpec, Policy), Answer> {
         let text = request.object.as_deref().map(RawValue::get).unwrap_or_default();
-        let mut policy: GarbageCollectionPolicy = serde_json::from_str(text)
+        let mut policy: Given = serde_json::from_str(text)
             .map_err(|error| Answer::invalid(format!("the policy cannot be understood: {error}")))?;
-        policy.metadata.namespace = Some(request.namespace.clone());
-        let compiled = Policy::compile(&policy, &self.rails)
+        let is_namespaced = request.kind.kind == "GarbageCollectionPolicy";
+        policy.metadata.namespace = is_namespaced.then(|| request.namespace.clone());
+        let written = Written { is_namespaced, metadata: &policy.metadata, spec: &policy.spec };
+        let compiled = Policy::compile(written, &self.rails)
             .map_err(|error| Answer::invalid(format!("spec.{error}")))?;
-        match compiled.rail {
+        match compiled.rail() {
             Some(rail) => Err(Answer::invalid(format!("nothing would be collected here: {rail}"))),
-            None => Ok(compiled),
+            None => Ok((policy.spec, compiled)),
         }
     }
 
@@ -183,8 +204,7 @@ impl PolicyReviewer {
             groups: user.groups.clone(),
             extra: user.extra.clone(),
         };
-        let target = (resource, policy.key.namespace.as_str());
-        match missing_rights(&self.access, &subject, target, Freshness::Recent).await {
+        match missing_rights(&self.access, &subject, (policy, resource), Freshness::Recent).await {
             Ok(None) => Ok(()),
             Ok(Some(missing)) => Err(Answer::forbidden(missing.to_string())),
             Err(error) => Err(Answer::unavailable(format!(
@@ -198,13 +218,18 @@ impl PolicyReviewer {
 /// Only policies lead here; anything else is a mistake in the webhook's configuration.
 fn check_kind(request: &Request) -> Result<(), Answer> {
     let kind = &request.kind;
-    if kind.group == api::GROUP && kind.kind == "GarbageCollectionPolicy" && kind.version == api::VERSION {
+    let is_policy = PolicyKind::ALL.into_iter().any(|policy| policy.name() == kind.kind);
+    if kind.group == api::GROUP && is_policy && kind.version == api::VERSION {
         return Ok(());
     }
     Err(Answer::deny(
         http::StatusCode::BAD_REQUEST,
         "BadRequest",
-        format!("this webhook judges GarbageCollectionPolicy of {}/{} only", api::GROUP, api::VERSION),
+        format!(
+            "this webhook judges GarbageCollectionPolicy and ClusterGarbageCollectionPolicy of {}/{} only",
+            api::GROUP,
+            api::VERSION
+        ),
     ))
 }
 
@@ -256,19 +281,16 @@ fn forged(request: &Request) -> Answer {
 }
 
 /// A kind that nobody serves may come; then the controller checks the rest.
-fn unserved(policy: &Policy) -> Answer {
-    Answer::Allow {
-        warnings: vec![format!(
-            "the cluster serves no kind {} yet; collection starts when it does, if you may then list and delete it",
-            policy.target
-        )],
-    }
+fn unserved(kind: &GroupVersionKind) -> String {
+    format!(
+        "the cluster serves no kind {kind} yet; collection starts when it does, if you may then list and delete it"
+    )
 }
 
-fn check_resource(resource: &Resource) -> Result<(), Answer> {
-    if !resource.namespaced {
+fn check_resource(policy: &Policy, resource: &Resource) -> Result<(), Answer> {
+    if !resource.namespaced && policy.reach.namespace().is_some() {
         return Err(Answer::invalid(format!(
-            "spec.targetResource: {} has no namespaces; a policy collects only objects of its own namespace",
+            "spec.targetResource: {} has no namespaces, and a policy collects only objects of its own namespace; write a ClusterGarbageCollectionPolicy",
             resource.kind
         )));
     }

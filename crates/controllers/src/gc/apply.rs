@@ -1,60 +1,57 @@
-//! Deletions: which policy may delete next, what is in flight, and how it went.
+//! Deleting what is due.
 //!
-//! Policies that have something due take turns, one deletion each, so that none holds up another. Each keeps to its own
-//! rate; all together keep to what the actuator has in flight.
+//! Policies that have something due take turns, one object each, so that none starves another. A policy waits alone: for
+//! its rate, its budget, its window, its approval, for the author's rights, for its objects to be up to date, after a
+//! refusal. How many deletions run at one time is the actuator's budget.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
+use api::garbage_collection::Lateness;
 use chassis::actuator::{
-    Act, Actuator, Budget, Exhausted, Grounds, Manner, Outcome, Refused, Target, Warrant,
+    Act, Actuator, BudgetSlot, Exhausted, Grounds, Manner, Objection, Outcome, Refused, Target, Warrant,
 };
 use chassis::lease::Epoch;
-use chassis::ledger::{Evidence, Rule};
-use chassis::{ApiError, FeedId, MetricName, Metrics, Trace};
-use control::{Backoff, Mutant, Timers};
-use gc::{Due, Mode, Policy, Settled};
+use chassis::ledger::{Evidence, Rule as LedgerRule};
+use chassis::{ApiError, MetricName, Metrics, Resource, ServiceAccountName, Trace};
+use control::{Clock, Mutant, Timers};
+use gc::{Due, Gate, Mode, NOTICE_ANNOTATION, Policy, Settled, Step};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
-use tokio::time::Duration;
 use tracing::Instrument as _;
 use units::NamespacedName;
 
 use super::author::AuthorVerdict;
-use super::limits::{HOLD_FIRST, HOLD_MAX, STALE_RECHECK};
-use super::observe::{Observed, Tracked};
+use super::limits::{BUDGET_RECHECK, HOLD_MAX, STALE_RECHECK};
+use super::observe::{Observed, PlotId, Tracked};
+use super::old_metrics::OldMetrics;
+use super::turns::{Charge, Turn, Unspent};
 
 /// All deletions, under way and to come.
 pub(super) struct Deletions {
     actuator: Actuator,
     metrics: Metrics,
+    old: OldMetrics,
+    clock: Arc<dyn Clock>,
     turns: HashMap<NamespacedName, Turn>,
-    /// Policies that have something due, in the order in which they get their turn.
+    /// Policies that have something to do, in the order in which they get their turn.
     ready: VecDeque<NamespacedName>,
     /// When each other policy is to be looked at.
     timers: Timers<NamespacedName>,
+    /// Policies whose status has to say that more of the budget may be used, before it is.
+    unsecured: Vec<NamespacedName>,
     in_flight: JoinSet<Done>,
 }
 
-/// A policy's place in the order of turns.
-struct Turn {
-    budget: Budget,
-    backoff: Backoff,
-    /// Nothing is deleted for it before this time.
-    not_before: Option<Timestamp>,
-    /// It stands in `ready`.
-    queued: bool,
-    /// The server's words, if it denied the last deletion.
-    denied: Option<String>,
-}
-
-/// A deletion that has been answered.
+/// An act that has been answered.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) policy: NamespacedName,
     pub(super) due: Due,
-    plot: FeedId,
+    plot: PlotId,
+    charge: Charge,
     outcome: Outcome,
     answered_at: Took,
     trace: Trace,
@@ -65,6 +62,20 @@ impl Done {
     pub(super) fn was_unheard(&self) -> bool {
         let (Outcome::Failed(error) | Outcome::FoundDone(error)) = &self.outcome else { return false };
         matches!(error, ApiError::TimedOut(_) | ApiError::Unreachable(_))
+    }
+
+    /// The object that was deleted, by us; none if it was not.
+    pub(super) fn deleted(&self) -> Option<&str> {
+        let was_deleted = matches!(self.outcome, Outcome::Accepted | Outcome::FoundDone(_));
+        (was_deleted && self.due.step == Step::Delete).then_some(&*self.due.name)
+    }
+
+    /// When the object will go that was told so; none if none was.
+    pub(super) fn told(&self) -> Option<Timestamp> {
+        match (&self.outcome, self.due.step) {
+            (Outcome::Accepted, Step::Notify { deletes_at }) => Some(deletes_at),
+            _ => None,
+        }
     }
 }
 
@@ -77,17 +88,32 @@ enum TurnTaken {
     Launched,
     NothingDue,
     Wait(Timestamp),
+    /// The policy has as much under way as it may.
+    Busy,
+    /// Everybody has.
     Full,
 }
 
+/// An object that is to be acted on, and what it takes.
+struct Job {
+    due: Due,
+    plot: PlotId,
+    resource: Arc<Resource>,
+    slot: BudgetSlot,
+    charge: Charge,
+}
+
 impl Deletions {
-    pub(super) fn new(actuator: Actuator, metrics: Metrics) -> Self {
+    pub(super) fn new(actuator: Actuator, metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
         Self {
             actuator,
+            old: OldMetrics::new(metrics.clone()),
             metrics,
+            clock,
             turns: HashMap::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
+            unsecured: Vec::new(),
             in_flight: JoinSet::new(),
         }
     }
@@ -95,16 +121,22 @@ impl Deletions {
     /// A policy is there, in this form.
     pub(super) fn admit(&mut self, tracked: &Tracked, now: Timestamp) {
         let Ok(policy) = &tracked.spec else { return };
-        let rate = policy.deletions_per_second_max;
-        let turn = self.turns.entry(policy.key.clone()).or_insert_with(|| Turn {
-            budget: self.actuator.budget(rate, now),
-            backoff: Backoff::new(HOLD_FIRST, HOLD_MAX, &policy.key),
-            not_before: None,
-            queued: false,
-            denied: None,
-        });
-        if turn.budget.rate() != rate {
-            turn.budget = self.actuator.budget(rate, now);
+        let (actuator, moment) = (&self.actuator, (now, self.clock.steady()));
+        self.turns
+            .entry(policy.key.clone())
+            .and_modify(|turn| {
+                turn.adapt(policy, actuator, moment);
+                turn.secure(reserved(tracked));
+            })
+            .or_insert_with(|| Turn::new(policy, actuator, spent_before(tracked), moment));
+    }
+
+    /// This replica leads from now on: what others have spent counts.
+    pub(super) fn resume(&mut self, tracked: &Tracked) {
+        let (spent, now) = (spent_before(tracked), self.clock.steady());
+        let Ok(policy) = &tracked.spec else { return };
+        if let Some(turn) = self.turns.get_mut(&policy.key) {
+            turn.resume(spent, now);
         }
     }
 
@@ -113,6 +145,7 @@ impl Deletions {
         self.turns.remove(key);
         self.timers.set(key, None);
         self.ready.retain(|queued| queued != key);
+        self.old.forget(key);
         for outcome in Outcome::LABELS {
             self.metrics.forget(MetricName::GcDeletions, &labels(key, outcome));
         }
@@ -123,21 +156,60 @@ impl Deletions {
         self.turns.get(key)?.denied.as_deref()
     }
 
-    /// Sees to it that a policy is looked at when its next object falls due.
+    /// How much of a policy's budget is used, and whether that is all of it.
+    pub(super) fn spent(&self, key: &NamespacedName) -> (u64, bool) {
+        let now = self.clock.steady();
+        self.turns.get(key).map_or((0, false), |turn| (turn.used(now), turn.is_exceeded))
+    }
+
+    /// Writes numbers that belong to no policy.
+    pub(super) fn measure(&self) {
+        let turns = i64::try_from(self.turns.len()).unwrap_or(i64::MAX);
+        self.metrics.set(MetricName::OldRateLimiters, &[], turns);
+    }
+
+    /// How much of its budget the next status is to say a policy may have used, of so large a base; `due` objects wait, if
+    /// it acts.
+    pub(super) fn reserve(&mut self, tracked: &Tracked, base: u64, due: Option<usize>) -> u64 {
+        let now = self.clock.steady();
+        let Ok(policy) = &tracked.spec else { return 0 };
+        let Some(turn) = self.turns.get_mut(&policy.key) else { return 0 };
+        turn.reserve(policy.budget.limit(base), due, reserved(tracked), now)
+    }
+
+    /// The policies of which a status has to be written before they may go on.
+    pub(super) fn take_unsecured(&mut self) -> Vec<NamespacedName> {
+        std::mem::take(&mut self.unsecured)
+    }
+
+    /// How late a policy's last deletions were.
+    pub(super) fn lateness(&self, key: &NamespacedName) -> Option<Lateness> {
+        self.turns.get(key)?.lateness()
+    }
+
+    /// Sees to it that a policy is looked at when there is something to do for it.
     pub(super) fn arm(&mut self, observed: &Observed, key: &NamespacedName, now: Timestamp) {
         let (Some(turn), Some(Ok(policy))) =
             (self.turns.get_mut(key), observed.policy(key).map(|tracked| &tracked.spec))
         else {
             return self.timers.set(key, None);
         };
-        let ground = observed.plot_of(key).map(|plot| &plot.ground);
+        let recheck = earliest(observed, key, |ground| ground.next_recheck(key));
         if policy.mode != Mode::Enforce {
             // It deletes nothing: it is woken only to say how many are due by then.
-            turn.denied = None;
-            return self.timers.set(key, ground.and_then(|ground| ground.next_due_after(key, now)));
+            (turn.denied, turn.is_exceeded) = (None, false);
+            let next = earliest(observed, key, |ground| ground.next_due_after(key, now));
+            return self.timers.set(key, next.into_iter().chain(recheck).min());
         }
-        let Some(next) = ground.and_then(|ground| ground.next_due(key)) else {
+        let due = earliest(observed, key, |ground| ground.next_due(key));
+        if due.is_none() {
             turn.denied = None;
+        }
+        if due.is_none_or(|due| due > now) {
+            turn.is_exceeded = false;
+        }
+        let notice = earliest(observed, key, |ground| ground.next_notice(key));
+        let Some(next) = due.into_iter().chain(notice).chain(recheck).min() else {
             return self.timers.set(key, None);
         };
         let wake = turn.not_before.map_or(next, |hold| next.max(hold));
@@ -145,8 +217,8 @@ impl Deletions {
             return self.timers.set(key, Some(wake));
         }
         self.timers.set(key, None);
-        if !turn.queued {
-            turn.queued = true;
+        if !turn.is_queued {
+            turn.is_queued = true;
             self.ready.push_back(key.clone());
         }
     }
@@ -163,38 +235,40 @@ impl Deletions {
         epoch: &Epoch,
         now: Timestamp,
     ) -> Vec<NamespacedName> {
-        let woken: Vec<_> = std::iter::from_fn(|| self.timers.pop_due(now)).collect();
-        for key in &woken {
-            self.arm(observed, key, now);
+        let mut woken = Vec::new();
+        while let Some(key) = self.timers.pop_due(now) {
+            for id in observed.plot_ids_of(&key) {
+                if let Some(ground) = observed.ground_mut(id) {
+                    ground.recheck(&key, now);
+                }
+            }
+            self.arm(observed, &key, now);
+            woken.push(key);
         }
         while let Some(key) = self.ready.pop_front() {
-            match self.take_turn(observed, &key, epoch, now) {
-                TurnTaken::Launched => self.ready.push_back(key),
+            let taken = self.take_turn(observed, &key, epoch, now);
+            let next = match taken {
+                TurnTaken::Launched => {
+                    self.ready.push_back(key);
+                    continue;
+                }
                 TurnTaken::Full => {
                     self.ready.push_front(key);
                     break;
                 }
-                TurnTaken::NothingDue => {
-                    self.step_down(&key);
-                    let next = observed.plot_of(&key).and_then(|plot| plot.ground.next_due_after(&key, now));
-                    self.timers.set(&key, next);
-                }
-                TurnTaken::Wait(at) => {
-                    self.step_down(&key);
-                    self.timers.set(&key, Some(at));
-                }
+                TurnTaken::Busy => None,
+                TurnTaken::NothingDue => later_steps(observed, &key, now),
+                TurnTaken::Wait(at) => Some(at),
+            };
+            if let Some(turn) = self.turns.get_mut(&key) {
+                turn.is_queued = false;
             }
+            self.timers.set(&key, next);
         }
         woken
     }
 
-    fn step_down(&mut self, key: &NamespacedName) {
-        if let Some(turn) = self.turns.get_mut(key) {
-            turn.queued = false;
-        }
-    }
-
-    /// Takes the object that has been due longest under a policy, and starts its deletion.
+    /// Takes the object whose turn it is under a policy, and starts what is to be done with it.
     fn take_turn(
         &mut self,
         observed: &mut Observed,
@@ -203,68 +277,186 @@ impl Deletions {
         now: Timestamp,
     ) -> TurnTaken {
         let Some(tracked) = observed.policy(key) else { return TurnTaken::NothingDue };
-        let (Ok(policy), rule) = (tracked.spec.clone(), rule(key, tracked)) else {
+        let (Ok(policy), rule) = (tracked.spec.clone(), ledger_rule(key, tracked)) else {
             return TurnTaken::NothingDue;
         };
+        let soon = TurnTaken::Wait(now.checked_add(STALE_RECHECK).unwrap_or(now));
         if tracked.verdict != AuthorVerdict::Allowed {
-            return TurnTaken::Wait(now.checked_add(STALE_RECHECK).unwrap_or(now));
+            return soon;
         }
-        let (Some(turn), Some((plot_id, plot))) = (self.turns.get_mut(key), observed.plot_of_mut(key)) else {
-            return TurnTaken::NothingDue;
-        };
+        let Some(turn) = self.turns.get_mut(key) else { return TurnTaken::NothingDue };
         if let Some(hold) = turn.not_before.filter(|hold| *hold > now) {
             return TurnTaken::Wait(hold);
         }
-        let Some(resource) = plot.reliable().cloned() else {
-            return TurnTaken::Wait(now.checked_add(STALE_RECHECK).unwrap_or(now));
+        if turn.in_flight >= policy.batch_size {
+            return TurnTaken::Busy;
+        }
+        let mut gate = observed.gate_of(key, now);
+        if gate == Gate::AwaitingApproval && policy.is_approved(now) {
+            // The approval was dated a little ahead of our clock, and counts by now.
+            observed.accept(key, now);
+            gate = observed.gate_of(key, now);
+        }
+        if gate == Gate::AwaitingApproval {
+            // Either a listing is awaited, which wakes it, or somebody.
+            return soon;
+        }
+        let job = match self.find_job(observed, &policy, gate, now) {
+            Ok(job) => job,
+            Err(TurnTaken::NothingDue) if is_stale(observed, &policy) => return soon,
+            Err(taken) => return taken,
         };
-        let slot = match turn.budget.take(now) {
+        self.start(observed, &policy, (job, rule, epoch.clone()), now)
+    }
+
+    /// What a policy does next: tells an object that it goes, or deletes one.
+    fn find_job(
+        &mut self,
+        observed: &mut Observed,
+        policy: &Policy,
+        gate: Gate,
+        now: Timestamp,
+    ) -> Result<Job, TurnTaken> {
+        let (key, steady) = (&policy.key, self.clock.steady());
+        let limit = policy.budget.limit(observed.base_of(key));
+        let due_at = earliest(observed, key, |ground| ground.next_due(key)).filter(|at| *at <= now);
+        let turn = self.turns.get_mut(key).ok_or(TurnTaken::NothingDue)?;
+        let slot = match turn.rate.take(now) {
             Ok(slot) => slot,
-            Err(Exhausted::Until(at)) => return TurnTaken::Wait(at),
-            Err(Exhausted::InFlight) => return TurnTaken::Full,
+            Err(Exhausted::Until(at)) => return Err(TurnTaken::Wait(at)),
+            Err(Exhausted::InFlight) => return Err(TurnTaken::Full),
         };
-        let Some(due) = plot.ground.take_due(key, now) else {
-            turn.budget.give_back(slot);
+        if policy.notice.is_some()
+            && let Some((plot, resource, due)) = take(observed, policy, turn, now, gc::Ground::take_notice)
+        {
+            return Ok(Job { due, plot, resource, slot, charge: Charge::Approved });
+        }
+        if due_at.is_none() {
+            turn.rate.give_back(slot);
+            return Err(TurnTaken::NothingDue);
+        }
+        if let Gate::OutsideWindow { opens_at } = gate {
+            turn.rate.give_back(slot);
+            return Err(TurnTaken::Wait(opens_at));
+        }
+        let is_approved = policy.approved_until(now).zip(due_at).is_some_and(|(until, due)| due <= until);
+        let charge = if is_approved { Ok(Charge::Approved) } else { turn.spend(limit, steady) };
+        let charge = match charge {
+            Ok(charge) => charge,
+            Err(unspent) => {
+                turn.rate.give_back(slot);
+                return Err(self.wait_for_budget(key, unspent, now));
+            }
+        };
+        let mut put_back = false;
+        // The grounds take turns: the object that the approval was looked at for is found in one of them.
+        for _ in 0..policy.targets.len() {
+            let Some((plot, resource, due)) = take(observed, policy, turn, now, gc::Ground::take_due) else {
+                break;
+            };
+            let covered = matches!(charge, Charge::Charged(_))
+                || policy.approved_until(now).is_some_and(|until| due.since <= until);
+            if covered {
+                return Ok(Job { due, plot, resource, slot, charge });
+            }
+            if let Some(ground) = observed.ground_mut(plot) {
+                ground.settle(&due, Settled::NotBefore(now), now);
+            }
+            put_back = true;
+        }
+        turn.unspend(charge);
+        turn.rate.give_back(slot);
+        let soon = TurnTaken::Wait(now.checked_add(STALE_RECHECK).unwrap_or(now));
+        Err(if put_back { soon } else { TurnTaken::NothingDue })
+    }
+
+    fn wait_for_budget(&mut self, key: &NamespacedName, unspent: Unspent, now: Timestamp) -> TurnTaken {
+        let later = |pause: Duration| now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        match unspent {
+            Unspent::Exceeded(pause) => {
+                TurnTaken::Wait(later(pause.map_or(BUDGET_RECHECK, |pause| pause.min(BUDGET_RECHECK))))
+            }
+            Unspent::Unsecured => {
+                self.unsecured.push(key.clone());
+                // The watch shows the status once it is written, and wakes the policy; this is for the case that it does not.
+                TurnTaken::Wait(later(STALE_RECHECK))
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        observed: &mut Observed,
+        policy: &Arc<Policy>,
+        (job, rule, epoch): (Job, LedgerRule, Epoch),
+        now: Timestamp,
+    ) -> TurnTaken {
+        let Job { due, plot, resource, slot, charge } = job;
+        let Some(target) = target(policy, resource, &due) else {
+            self.put_back(observed, policy, (&due, plot, charge), now);
             return TurnTaken::NothingDue;
         };
-        let target = Target {
-            resource,
-            namespace: key.namespace.clone(),
-            name: due.name.clone(),
-            uid: due.uid.clone(),
-            resource_version: Some(due.resource_version.clone()),
-        };
-        let trace = Trace::begin("object due").about("gc", key);
-        let prove = || self.actuator.prove(target, slot, epoch.clone(), grounds(&policy, rule, &due));
+        let trace = Trace::begin("object due").about("gc", &policy.key);
+        let prove = || self.actuator.prove(target, slot, epoch, grounds(policy, rule, (&due, charge), now));
         match trace.step("decide").in_scope(prove) {
-            Ok(warrant) => {
-                let call = carry_out(self.actuator.clone(), warrant, Act::Delete(manner(&policy)));
-                let call = call.instrument(trace.step("apply"));
-                let (policy, plot) = (key.clone(), plot_id);
-                self.in_flight.spawn(async move {
-                    let (outcome, took) = call.await;
-                    Done { policy, due, plot, outcome, answered_at: Took(took), trace }
-                });
-            }
+            Ok(warrant) => self.act(policy, warrant, (due, plot, charge, trace)),
             Err(objection) if objection.refused == Refused::NotLeading => {
-                plot.ground.settle(&due, Settled::NotBefore(now), now);
+                self.put_back(observed, policy, (&due, plot, charge), now);
                 return TurnTaken::Full;
             }
-            Err(objection) => {
-                // The engine has let through what the rails keep: that is our fault, and the object's luck.
-                tracing::error!(policy = %key, object = %due.name, reason = %objection.refused, "a deletion was refused; please report this");
-                let (actuator, act) = (self.actuator.clone(), Act::Delete(manner(&policy)));
-                let (policy, plot) = (key.clone(), plot_id);
-                self.in_flight.spawn(async move {
-                    let outcome = actuator.record(objection, act).await;
-                    Done { policy, due, plot, outcome, answered_at: Took(Duration::ZERO), trace }
-                });
-            }
+            Err(objection) => self.object_to(policy, objection, (due, plot, charge, trace)),
+        }
+        if let Some(turn) = self.turns.get_mut(&policy.key) {
+            turn.in_flight += 1;
         }
         TurnTaken::Launched
     }
 
-    /// The next deletion that has been answered; never, while there are none.
+    /// Nothing was done with a job.
+    fn put_back(
+        &mut self,
+        observed: &mut Observed,
+        policy: &Policy,
+        job: (&Due, PlotId, Charge),
+        now: Timestamp,
+    ) {
+        let (due, plot, charge) = job;
+        if let Some(ground) = observed.ground_mut(plot) {
+            ground.settle(due, Settled::NotBefore(now), now);
+        }
+        if let Some(turn) = self.turns.get_mut(&policy.key) {
+            turn.unspend(charge);
+        }
+    }
+
+    fn act(&mut self, policy: &Arc<Policy>, warrant: Warrant, about: (Due, PlotId, Charge, Trace)) {
+        let (due, plot, charge, trace) = about;
+        let call =
+            carry_out(self.actuator.clone(), warrant, act(policy, &due)).instrument(trace.step("apply"));
+        let policy = policy.key.clone();
+        self.in_flight.spawn(async move {
+            let (outcome, took) = call.await;
+            Done { policy, due, plot, charge, outcome, answered_at: Took(took), trace }
+        });
+    }
+
+    /// The engine has let through what the rails keep: that is our fault, and the object's luck.
+    fn object_to(
+        &mut self,
+        policy: &Arc<Policy>,
+        objection: Box<Objection>,
+        about: (Due, PlotId, Charge, Trace),
+    ) {
+        let (due, plot, charge, trace) = about;
+        tracing::error!(policy = %policy.key, object = %due.name, reason = %objection.refused, "a deletion was refused; please report this");
+        let (actuator, act, policy) = (self.actuator.clone(), act(policy, &due), policy.key.clone());
+        self.in_flight.spawn(async move {
+            let outcome = actuator.record(objection, &act).await;
+            Done { policy, due, plot, charge, outcome, answered_at: Took(Duration::ZERO), trace }
+        });
+    }
+
+    /// The next act that has been answered; never, while there are none.
     pub(super) async fn next_done(&mut self) -> Option<Done> {
         if self.in_flight.is_empty() {
             return pending().await;
@@ -272,7 +464,7 @@ impl Deletions {
         self.next_in_flight().await
     }
 
-    /// The next deletion that has been answered; none, when there are none.
+    /// The next act that has been answered; none, when there are none.
     pub(super) async fn next_in_flight(&mut self) -> Option<Done> {
         loop {
             match self.in_flight.join_next().await? {
@@ -284,58 +476,60 @@ impl Deletions {
         }
     }
 
-    /// Takes in how a deletion went; returns whether the object was deleted, by us.
-    pub(super) fn settle(&mut self, observed: &mut Observed, done: &Done, now: Timestamp) -> bool {
-        let Done { policy, due, plot, outcome, answered_at: Took(took), trace } = done;
+    /// Takes in how an act went.
+    pub(super) fn settle(&mut self, observed: &mut Observed, done: &Done, now: Timestamp) {
+        let Done { policy, due, plot, charge, outcome, answered_at: Took(took), trace } = done;
         let _trace = trace.span().enter();
-        let settled = self.judge(policy, outcome, now);
+        let settled = self.judge(policy, outcome, *charge, now);
         if let Some(ground) = observed.ground_mut(*plot) {
             ground.settle(due, settled, now);
         }
-        let lateness = now.duration_since(due.since).as_secs_f64().max(0.0);
+        if let Step::Notify { deletes_at } = due.step {
+            return tell_notice(done, deletes_at);
+        }
+        let late = Duration::try_from(now.duration_since(due.since)).unwrap_or_default();
         self.metrics.observe(MetricName::GcDeletionDuration, took.as_secs_f64());
-        if self.turns.contains_key(policy) {
+        if let Some(turn) = self.turns.get_mut(policy) {
+            let failed = matches!(outcome, Outcome::Failed(_) | Outcome::Denied(_) | Outcome::Unrecorded(_));
+            if let Some(kind) = observed.kind_of(*plot) {
+                self.old.deletion(policy, kind, (*took, done.deleted().is_some(), failed));
+            }
             self.metrics.count(MetricName::GcDeletions, &labels(policy, outcome.label()));
-        }
-        let object = &due.name;
-        match outcome {
-            Outcome::Accepted | Outcome::FoundDone(_) => {
-                self.metrics.observe(MetricName::GcDeletionLateness, lateness);
-                tracing::info!(%policy, %object, uid = %due.uid, lateness_seconds = lateness, "deleted");
-                return true;
-            }
-            Outcome::Gone | Outcome::Changed | Outcome::Fenced | Outcome::CutOff | Outcome::Refused(_) => {
-                tracing::debug!(%policy, %object, outcome = outcome.label(), "not deleted");
-            }
-            Outcome::Throttled(wait) | Outcome::Blocked { retry_after: wait, .. } => {
-                tracing::warn!(%policy, %object, wait_seconds = wait.as_secs_f64(), "the API server is busy");
-            }
-            Outcome::Denied(error) | Outcome::Failed(error) => {
-                tracing::warn!(%policy, %object, outcome = outcome.label(), %error, "not deleted");
-            }
-            Outcome::Unrecorded(reason) => {
-                tracing::warn!(%policy, %object, reason, "not deleted: it could not be recorded first");
+            if done.deleted().is_some() {
+                turn.was_late(late);
             }
         }
-        false
+        if done.deleted().is_some() {
+            self.metrics.observe(MetricName::GcDeletionLateness, late.as_secs_f64());
+        }
+        tell(done, late);
     }
 
     /// What the answer means for the object, and for its policy.
-    fn judge(&mut self, policy: &NamespacedName, outcome: &Outcome, now: Timestamp) -> Settled {
+    fn judge(
+        &mut self,
+        policy: &NamespacedName,
+        outcome: &Outcome,
+        charge: Charge,
+        now: Timestamp,
+    ) -> Settled {
         let later = |pause: Duration| now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        let was_done = matches!(outcome, Outcome::Accepted | Outcome::FoundDone(_));
+        let is_over = was_done || matches!(outcome, Outcome::Gone);
         let Some(turn) = self.turns.get_mut(policy) else {
-            return if matches!(outcome, Outcome::Accepted | Outcome::FoundDone(_) | Outcome::Gone) {
-                Settled::Deleted
-            } else {
-                Settled::NotBefore(now)
-            };
+            return if is_over { Settled::Done } else { Settled::NotBefore(now) };
         };
+        turn.in_flight = turn.in_flight.saturating_sub(1);
+        // What may have been done counts.
+        if !was_done && !matches!(outcome, Outcome::Failed(_) | Outcome::CutOff) {
+            turn.unspend(charge);
+        }
+        if is_over {
+            turn.backoff.reset();
+            (turn.denied, turn.not_before) = (None, None);
+            return Settled::Done;
+        }
         let hold = match outcome {
-            Outcome::Accepted | Outcome::FoundDone(_) | Outcome::Gone => {
-                turn.backoff.reset();
-                (turn.denied, turn.not_before) = (None, None);
-                return Settled::Deleted;
-            }
             Outcome::Changed => return Settled::Changed,
             // Whoever leads next judges it again.
             Outcome::Fenced | Outcome::CutOff => return Settled::NotBefore(now),
@@ -346,14 +540,71 @@ impl Deletions {
                 later(if Mutant::DeniedRetriedAtOnce.is_on() { Duration::ZERO } else { pause })
             }
             Outcome::Refused(_) => return Settled::NotBefore(later(HOLD_MAX)),
-            Outcome::Failed(_) | Outcome::Unrecorded(_) => later(turn.backoff.after_failure()),
+            _ => later(turn.backoff.after_failure()),
         };
         turn.not_before = turn.not_before.max(Some(hold));
         Settled::NotBefore(hold)
     }
 }
 
-/// Deletes, and says how long it took.
+/// What of the budget may have been spent by whoever led last, as the status says.
+fn spent_before(tracked: &Tracked) -> u64 {
+    let used = tracked.status.budget.as_ref().and_then(|budget| u64::try_from(budget.used).ok()).unwrap_or(0);
+    used.max(reserved(tracked))
+}
+
+/// How much the status says may be used of the budget.
+fn reserved(tracked: &Tracked) -> u64 {
+    tracked.status.budget.as_ref().and_then(|budget| u64::try_from(budget.reserved).ok()).unwrap_or(0)
+}
+
+/// The earliest of what all grounds of a policy say.
+fn earliest(
+    observed: &Observed,
+    key: &NamespacedName,
+    of: impl Fn(&gc::Ground) -> Option<Timestamp>,
+) -> Option<Timestamp> {
+    observed.plots_of(key).filter_map(|plot| of(&plot.ground)).min()
+}
+
+/// When there will be something to do that is not to be done now.
+fn later_steps(observed: &Observed, key: &NamespacedName, now: Timestamp) -> Option<Timestamp> {
+    let due = earliest(observed, key, |ground| ground.next_due_after(key, now));
+    let notice = earliest(observed, key, |ground| ground.next_notice(key));
+    let recheck = earliest(observed, key, |ground| ground.next_recheck(key));
+    due.into_iter().chain(notice).chain(recheck).min()
+}
+
+/// Whether something is due that cannot be relied on now.
+fn is_stale(observed: &Observed, policy: &Policy) -> bool {
+    observed.plot_ids_of(&policy.key).into_iter().any(|id| observed.reliable(id, policy).is_none())
+}
+
+/// Takes something from the grounds of a policy that can be relied on; the grounds take turns.
+fn take(
+    observed: &mut Observed,
+    policy: &Policy,
+    turn: &mut Turn,
+    now: Timestamp,
+    from: impl Fn(&mut gc::Ground, &NamespacedName, Timestamp) -> Option<Due>,
+) -> Option<(PlotId, Arc<Resource>, Due)> {
+    let mut ids = observed.plot_ids_of(&policy.key);
+    ids.sort_unstable();
+    ids.dedup();
+    let after_last = ids.iter().position(|id| turn.last_plot.is_none_or(|last| *id > last)).unwrap_or(0);
+    ids.rotate_left(after_last);
+    for id in ids {
+        let Some(resource) = observed.reliable(id, policy).cloned() else { continue };
+        let Some(due) = observed.ground_mut(id).and_then(|ground| from(ground, &policy.key, now)) else {
+            continue;
+        };
+        turn.last_plot = Some(id);
+        return Some((id, resource, due));
+    }
+    None
+}
+
+/// Acts, and says how long it took.
 #[allow(clippy::disallowed_methods, reason = "measures a duration; no decision rests on it")]
 async fn carry_out(actuator: Actuator, warrant: Warrant, act: Act) -> (Outcome, Duration) {
     let started = tokio::time::Instant::now();
@@ -361,8 +612,63 @@ async fn carry_out(actuator: Actuator, warrant: Warrant, act: Act) -> (Outcome, 
     (outcome, started.elapsed())
 }
 
-fn manner(policy: &Arc<Policy>) -> Manner {
-    Manner { propagation: policy.propagation.name(), grace_period_seconds: policy.grace_period_seconds }
+fn act(policy: &Policy, due: &Due) -> Act {
+    match due.step {
+        Step::Delete => Act::Delete(Manner {
+            propagation: policy.propagation.name(),
+            grace_period_seconds: policy.grace_period_seconds,
+        }),
+        Step::Notify { deletes_at } => {
+            Act::Notify { annotation: (NOTICE_ANNOTATION, deletes_at.to_string()) }
+        }
+    }
+}
+
+/// None if the account that the policy acts as is not one: then nobody's rights will do.
+fn target(policy: &Policy, resource: Arc<Resource>, due: &Due) -> Option<Target> {
+    let account = |account: &NamespacedName| ServiceAccountName::new(&account.namespace, &account.name);
+    Some(Target {
+        resource,
+        namespace: due.namespace.to_string(),
+        name: due.name.clone(),
+        uid: due.uid.clone(),
+        resource_version: Some(due.resource_version.clone()),
+        act_as: policy.acts_as.as_ref().map(account).transpose().ok()?,
+    })
+}
+
+fn tell(done: &Done, late: Duration) {
+    let Done { policy, due, outcome, .. } = done;
+    let (object, namespace, late) = (&due.name, &due.namespace, late.as_secs_f64());
+    match outcome {
+        Outcome::Accepted | Outcome::FoundDone(_) => {
+            tracing::info!(%policy, %namespace, %object, uid = %due.uid, lateness_seconds = late, "deleted");
+        }
+        Outcome::Throttled(wait) | Outcome::Blocked { retry_after: wait, .. } => {
+            tracing::warn!(%policy, %namespace, %object, wait_seconds = wait.as_secs_f64(), "the API server is busy");
+        }
+        Outcome::Denied(error) | Outcome::Failed(error) => {
+            tracing::warn!(%policy, %namespace, %object, outcome = outcome.label(), %error, "not deleted");
+        }
+        Outcome::Unrecorded(reason) => {
+            tracing::warn!(%policy, %namespace, %object, reason, "not deleted: it could not be recorded first");
+        }
+        _ => tracing::debug!(%policy, %namespace, %object, outcome = outcome.label(), "not deleted"),
+    }
+}
+
+fn tell_notice(done: &Done, deletes_at: Timestamp) {
+    let Done { policy, due, outcome, .. } = done;
+    let (object, namespace) = (&due.name, &due.namespace);
+    match outcome {
+        Outcome::Accepted => tracing::info!(%policy, %namespace, %object, %deletes_at, "told that it goes"),
+        Outcome::Denied(error) | Outcome::Failed(error) => {
+            tracing::warn!(%policy, %namespace, %object, outcome = outcome.label(), %error, "not told that it goes");
+        }
+        _ => {
+            tracing::debug!(%policy, %namespace, %object, outcome = outcome.label(), "not told that it goes");
+        }
+    }
 }
 
 fn labels<'a>(key: &'a NamespacedName, outcome: &'a str) -> [(&'static str, &'a str); 3] {
@@ -370,16 +676,21 @@ fn labels<'a>(key: &'a NamespacedName, outcome: &'a str) -> [(&'static str, &'a 
 }
 
 /// The rule by which a policy's objects go, in the form that is acted on.
-fn rule(key: &NamespacedName, tracked: &Tracked) -> Rule {
+fn ledger_rule(key: &NamespacedName, tracked: &Tracked) -> LedgerRule {
     let generation = tracked.generation.unwrap_or_default();
-    Rule { policy: key.to_string(), uid: tracked.uid.to_string(), generation }
+    LedgerRule { policy: key.to_string(), uid: tracked.uid.to_string(), generation }
 }
 
 /// What a deletion rests on.
-fn grounds(policy: &Policy, rule: Rule, due: &Due) -> Grounds {
-    let evidence = Evidence::default()
+fn grounds(policy: &Policy, rule: LedgerRule, (due, charge): (&Due, Charge), now: Timestamp) -> Grounds {
+    let mut evidence = Evidence::default()
         .with("dueSince", due.since)
-        .with("secondsAfterCreation", policy.seconds_after_creation())
-        .with("selector", policy.selector());
-    Grounds { controller: "gc", rule, evidence }
+        .with("when", policy.when_text())
+        .with("selector", policy.selector_text(due.target))
+        .with("specHash", &policy.spec_hash);
+    let is_by_approval = charge == Charge::Approved && due.step == Step::Delete;
+    if let Some(approved_at) = policy.approved_until(now).filter(|_| is_by_approval) {
+        evidence = evidence.with("approvedAt", approved_at);
+    }
+    Grounds { controller: "gc", rule, evidence, unlocked: policy.unlocked.clone() }
 }

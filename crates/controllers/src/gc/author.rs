@@ -3,11 +3,21 @@
 //! Asked twice: when a policy is written, of whoever writes it, and before anything is deleted for it, of whoever its
 //! annotations name. So an admission that was missed changes nothing.
 
+use std::sync::Arc;
+
+use api::garbage_collection::Action;
 use api::{Author, AuthorUnknown};
 use chassis::{Access, AccessReviews, ApiError, Attributes, Resource, Subject};
+use gc::Policy;
 
 /// What an author must be allowed to do with the objects that a policy targets.
-const VERBS: [&str; 2] = ["list", "delete"];
+fn verbs(policy: &Policy) -> &'static [&'static str] {
+    match (policy.action, policy.notice) {
+        (Action::Keep, _) => &["list"],
+        (Action::Delete, None) => &["list", "delete"],
+        (Action::Delete, Some(_)) => &["list", "delete", "patch"],
+    }
+}
 
 /// What was found of an author.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,14 +50,22 @@ impl AuthorVerdict {
 /// What an author lacks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a policy may only collect what its author may list and delete, and `{user}` may not {} `{resource}` in namespace `{namespace}`: bind a role with these rights to `{user}`, or let somebody who has them write the policy",
-    verbs.iter().map(|verb| format!("`{verb}`")).collect::<Vec<_>>().join(" or ")
+    "a policy may only do what its author may do, and `{user}` may not {} `{resource}` {}: bind a role with these rights to `{user}`, or let somebody who has them write the policy",
+    verbs.iter().map(|verb| format!("`{verb}`")).collect::<Vec<_>>().join(" or "),
+    place(namespace)
 )]
 pub(super) struct Missing {
     pub(super) user: String,
     pub(super) verbs: Vec<&'static str>,
     pub(super) resource: String,
     pub(super) namespace: String,
+}
+
+fn place(namespace: &str) -> String {
+    match namespace {
+        "" => "in all namespaces".to_owned(),
+        namespace => format!("in namespace `{namespace}`"),
+    }
 }
 
 /// Whether an answer that was given a moment ago will do.
@@ -64,16 +82,18 @@ pub(super) fn subject(author: &Author) -> Subject {
     Subject { user: author.name.clone(), groups: author.groups.clone(), ..Subject::default() }
 }
 
-/// What somebody lacks to collect a resource in a namespace; none if nothing.
+/// What somebody lacks to do with a resource what a policy does; none if nothing.
+///
+/// A policy of the cluster asks for rights in all namespaces, whichever it selects: labels change.
 pub(super) async fn missing_rights(
     access: &AccessReviews,
     subject: &Subject,
-    target: (&Resource, &str),
+    (policy, resource): (&Policy, &Resource),
     freshness: Freshness,
 ) -> Result<Option<Missing>, ApiError> {
-    let (resource, namespace) = target;
+    let namespace = policy.reach.namespace().filter(|_| resource.namespaced).unwrap_or_default();
     let mut verbs = Vec::new();
-    for verb in VERBS {
+    for verb in self::verbs(policy).iter().copied() {
         let attributes = Attributes {
             verb,
             group: resource.kind.group().to_owned(),
@@ -101,18 +121,23 @@ pub(super) async fn missing_rights(
 pub(super) async fn check(
     access: &AccessReviews,
     author: &Author,
-    resource: &Resource,
-    namespace: &str,
+    policy: &Policy,
+    resources: &[Arc<Resource>],
 ) -> AuthorVerdict {
-    match missing_rights(access, &subject(author), (resource, namespace), Freshness::Now).await {
-        Ok(None) => AuthorVerdict::Allowed,
-        Ok(Some(missing)) => AuthorVerdict::Forbidden(missing),
-        Err(error) => AuthorVerdict::Unavailable(format!(
-            "cannot check whether the author `{}` may list and delete `{}`: {error}",
-            author.name,
-            resource.name()
-        )),
+    for resource in resources {
+        match missing_rights(access, &subject(author), (policy, resource), Freshness::Now).await {
+            Ok(None) => {}
+            Ok(Some(missing)) => return AuthorVerdict::Forbidden(missing),
+            Err(error) => {
+                return AuthorVerdict::Unavailable(format!(
+                    "cannot check what the author `{}` may do with `{}`: {error}",
+                    author.name,
+                    resource.name()
+                ));
+            }
+        }
     }
+    AuthorVerdict::Allowed
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Authors {
     pub(super) fn arm(&mut self, observed: &Observed, key: &NamespacedName, now: Timestamp) {
         let unchecked =
             observed.policy(key).is_some_and(|tracked| tracked.verdict == AuthorVerdict::Unchecked);
-        if unchecked && !self.busy.contains(key) && observed.resource_of(key).is_some() {
+        if unchecked && !self.busy.contains(key) && knows_all_kinds(observed, key) {
             self.due.set(key, Some(now));
         }
     }
@@ -72,16 +72,18 @@ impl Authors {
         while self.checks.len() < AUTHOR_CHECKS_IN_FLIGHT_MAX {
             let Some(key) = self.due.pop_due(now) else { return };
             let Some(tracked) = observed.policy(&key) else { continue };
-            let (Ok(author), Some(resource)) = (tracked.author.clone(), observed.resource_of(&key)) else {
-                // The kind is not served just now: that is looked at again, too.
+            let (Ok(author), Ok(policy), true) =
+                (tracked.author.clone(), tracked.spec.clone(), knows_all_kinds(observed, &key))
+            else {
+                // A kind is not served just now: that is looked at again, too.
                 self.due.set(&key, now.checked_add(AUTHOR_RETRY_MAX).ok());
                 continue;
             };
-            let (access, resource) = (self.access.clone(), resource.clone());
+            let (access, resources) = (self.access.clone(), observed.resources_of(&key));
             let (uid, generation) = (tracked.uid.clone(), tracked.generation);
             self.busy.insert(key.clone());
             self.checks.spawn(async move {
-                let verdict = check(&access, &author, &resource, &key.namespace).await;
+                let verdict = check(&access, &author, &policy, &resources).await;
                 Checked { policy: key, uid, generation, author, verdict }
             });
         }
@@ -123,4 +125,10 @@ impl Authors {
             tracked.verdict = verdict;
         }
     }
+}
+
+/// Whether it is known what the cluster calls all the kinds that a policy looks at.
+fn knows_all_kinds(observed: &Observed, key: &NamespacedName) -> bool {
+    let plots = observed.plot_ids_of(key).len();
+    plots > 0 && observed.resources_of(key).len() == plots
 }

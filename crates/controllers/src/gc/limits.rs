@@ -42,8 +42,8 @@ pub(super) const STALE_RECHECK: Duration = Duration::from_secs(1);
 /// How long the end waits for deletions, and then for statuses, that are in flight.
 pub(super) const FINISH_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Due objects of a dry run that are counted; beyond it the message says "at least".
-pub(super) const DRY_RUN_COUNT_MAX: usize = 1_000_000;
+/// Due objects of a policy that are counted; beyond it the message says "at least".
+pub(super) const DUE_COUNT_MAX: usize = 1_000_000;
 
 /// How often the rights of a policy's author are looked at again: what a withdrawn right takes to stop a policy.
 pub(super) const AUTHOR_RECHECK: Duration = Duration::from_mins(3);
@@ -61,3 +61,22 @@ pub(super) const AUTHOR_CHECKS_IN_FLIGHT_MAX: usize = 16;
 pub(super) const KINDS_REMEMBERED_MAX: usize = 256;
 /// See [`KINDS_REMEMBERED_MAX`].
 pub(super) const KINDS_REMEMBERED_FOR: Duration = Duration::from_secs(10);
+
+/// How long advice on a policy is waited for: kubectl waits with it, and what the advice is about is no error.
+pub const ADVICE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// How often a policy whose budget is used up is looked at again at least: objects that come make the share larger.
+pub(super) const BUDGET_RECHECK: Duration = Duration::from_secs(10);
+
+/// Of how many deletions one is reserved in advance of a policy's budget, so that a deletion that comes alone need not wait
+/// for a status. As many are lost to the window when the leader crashes.
+pub(super) const RESERVE_ONE_OF: u64 = 20;
+
+/// For how many seconds of a policy's rate its budget is reserved in advance: a status is written once a second at most.
+pub(super) const RESERVE_SECONDS: u64 = 2;
+
+/// Deletions of a policy whose lateness is remembered: what its status speaks of.
+pub(super) const LATENESS_SAMPLES_MAX: usize = 1_000;
+
+/// Objects whose owners are looked for at one time: the rest of the API server's work goes first.
+pub(super) const OWNER_QUESTIONS_IN_FLIGHT_MAX: usize = 8;

@@ -12,14 +12,19 @@ mod apply;
 mod author;
 mod authors;
 mod limits;
+pub mod lint;
 mod observe;
+mod old_metrics;
+mod owners;
 mod report;
+mod reserve;
 pub mod rights;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{GarbageCollectionPolicy, Rails};
+use api::Rails;
 use chassis::actuator::Actuator;
 use chassis::lease::Leadership;
 use chassis::limits::LIVENESS_SILENCE_MAX;
@@ -36,7 +41,8 @@ use authors::{Authors, Checked};
 use limits::{
     FEED_BATCH_EVENTS, FINISH_TIMEOUT, REPORT_DEADLINE, REPORTS_IN_FLIGHT_MAX, SCAN_INTERVAL, SLEEP_MAX,
 };
-use observe::Observed;
+use observe::{AnyPolicy, Counted, Observed, PolicyKind};
+use owners::Owners;
 use report::{Reporter, Reports, reports};
 
 /// What the garbage collector stands on.
@@ -76,11 +82,13 @@ struct GarbageCollector {
     leadership: Leadership,
     pulse: Ticker,
     policies_check: Check,
-    policy_feed: Feed,
-    policy_events: mpsc::Receiver<(FeedId, FeedEvent<GarbageCollectionPolicy>)>,
+    policy_feeds: Vec<(PolicyKind, Feed)>,
+    policy_events: mpsc::Receiver<(FeedId, FeedEvent<AnyPolicy>)>,
     ground_events: mpsc::Receiver<(FeedId, FeedEvent<views::Object>)>,
+    surrounding_events: mpsc::Receiver<(FeedId, FeedEvent<views::Object>)>,
     observed: Observed,
     authors: Authors,
+    owners: Owners,
     deletions: Deletions,
     reports: Reports,
 }
@@ -113,8 +121,11 @@ pub fn start(foundation: Foundation) {
 enum Wake {
     Stop,
     Time,
-    Policy(Box<FeedEvent<GarbageCollectionPolicy>>),
+    Policy(FeedId, Box<FeedEvent<AnyPolicy>>),
     Ground,
+    Surroundings(FeedId, Box<FeedEvent<views::Object>>),
+    Counted(Box<Counted>),
+    Owners(Box<owners::Found>),
     Deleted(Box<apply::Done>),
     Checked(Box<Checked>),
     Leadership,
@@ -125,20 +136,24 @@ impl GarbageCollector {
         let Foundation { clock, rails, feeds, leadership, actuator, health, author_check, .. } = foundation;
         let (policy_sink, policy_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
         let (ground_sink, ground_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
-        let policy_feed = feeds.start(0, observe::policies(), &policy_sink);
+        let (surrounding_sink, surrounding_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
+        let start = |kind: PolicyKind| (kind, feeds.start(kind.feed(), kind.target(), (), &policy_sink));
+        let policy_feeds = PolicyKind::ALL.into_iter().map(start).collect();
         let access = AccessReviews::new(feeds.client.clone(), Arc::clone(&clock));
         Self {
-            clock,
+            clock: Arc::clone(&clock),
             stop: feeds.supervisor.stopping().clone(),
             leadership,
             pulse: health.register("garbage collection", LIVENESS_SILENCE_MAX),
             policies_check: health.check("policies"),
-            policy_feed,
+            policy_feeds,
             policy_events,
             ground_events,
-            deletions: Deletions::new(actuator, feeds.metrics.clone()),
+            surrounding_events,
+            deletions: Deletions::new(actuator, feeds.metrics.clone(), clock),
             authors: Authors::new(access),
-            observed: Observed::new(feeds, ground_sink, (rails, author_check)),
+            owners: Owners::new(feeds.client.clone()),
+            observed: Observed::new(feeds, (ground_sink, surrounding_sink), (rails, author_check)),
             reports,
         }
     }
@@ -153,13 +168,20 @@ impl GarbageCollector {
                 for key in self.deletions.launch(&mut self.observed, &epoch, now) {
                     self.reports.mark(&key, now);
                 }
+                for key in self.deletions.take_unsecured() {
+                    self.reports.post_now(&key, (&self.observed, &mut self.deletions), now);
+                }
             }
+            self.owners.launch(&mut self.observed);
             self.observed.scan_due(now);
-            self.reports.post_due(&self.observed, &self.deletions, now);
+            self.reports.post_due(&self.observed, &mut self.deletions, now);
             match self.wait(now, &mut batch).await {
                 Wake::Stop => break,
                 Wake::Time => {}
-                Wake::Policy(event) => self.take_policy_event(*event),
+                Wake::Policy(id, event) => self.take_policy_event(id, *event),
+                Wake::Owners(found) => self.take_owners(&found),
+                Wake::Counted(counted) => self.take_counted(&counted),
+                Wake::Surroundings(id, event) => self.take_surroundings(id, *event),
                 Wake::Ground => self.take_ground_events(&mut batch),
                 Wake::Deleted(done) => self.settle(&done),
                 Wake::Checked(checked) => self.take_checked(*checked),
@@ -174,10 +196,13 @@ impl GarbageCollector {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Wake::Stop,
-            Some((_, event)) = self.policy_events.recv() => Wake::Policy(Box::new(event)),
+            Some((id, event)) = self.policy_events.recv() => Wake::Policy(id, Box::new(event)),
             Some(done) = self.deletions.next_done() => Wake::Deleted(Box::new(done)),
             Some(checked) = self.authors.next_checked() => Wake::Checked(Box::new(checked)),
+            Some(found) = self.owners.next_found() => Wake::Owners(Box::new(found)),
+            Some(counted) = self.observed.next_counted() => Wake::Counted(Box::new(counted)),
             () = self.leadership.changed() => Wake::Leadership,
+            Some((id, event)) = self.surrounding_events.recv() => Wake::Surroundings(id, Box::new(event)),
             _ = self.ground_events.recv_many(batch, FEED_BATCH_EVENTS) => Wake::Ground,
             () = tokio::time::sleep(pause) => Wake::Time,
         }
@@ -198,10 +223,16 @@ impl GarbageCollector {
     ///
     /// The order matters: what the feed showed before it became live is in the queue by then, and is taken in first.
     fn check_readiness(&mut self) -> bool {
-        let heard = self.policy_feed.is_live();
-        while let Ok((_, event)) = self.policy_events.try_recv() {
-            self.take_policy_event(event);
+        let heard = self.policy_feeds.iter().all(|(_, feed)| feed.is_live());
+        while let Ok((id, event)) = self.policy_events.try_recv() {
+            self.take_policy_event(id, event);
         }
+        // No precondition of a deletion would notice that the labels of its namespace have changed, either.
+        let surroundings = self.observed.hears_surroundings();
+        while let Ok((id, event)) = self.surrounding_events.try_recv() {
+            self.take_surroundings(id, event);
+        }
+        self.observed.heard_surroundings(surroundings);
         let live = heard && self.observed.has_all_policies();
         if live {
             self.policies_check.pass();
@@ -211,10 +242,11 @@ impl GarbageCollector {
         live
     }
 
-    fn take_policy_event(&mut self, event: FeedEvent<GarbageCollectionPolicy>) {
+    fn take_policy_event(&mut self, id: FeedId, event: FeedEvent<AnyPolicy>) {
         let now = self.clock.now();
         let is_listed = matches!(event, FeedEvent::Listed);
-        for key in self.observed.policy_event(event) {
+        let Some((kind, feed)) = self.policy_feeds.iter().find(|(kind, _)| kind.feed() == id) else { return };
+        for key in self.observed.policy_event(*kind, event, now) {
             match self.observed.policy(&key) {
                 None => {
                     self.authors.forget(&key);
@@ -224,31 +256,61 @@ impl GarbageCollector {
                 Some(tracked) => {
                     self.deletions.admit(tracked, now);
                     self.reports.admit(&key, tracked, self.leadership.epoch().is_some());
-                    self.look_at(&key, now);
+                    look_at(
+                        (&mut self.observed, &mut self.authors),
+                        (&mut self.deletions, &mut self.reports),
+                        &key,
+                        now,
+                    );
                 }
             }
         }
-        if is_listed && self.observed.doubts_policies() {
-            self.policy_feed.relist();
+        if is_listed && self.observed.doubts_policies(*kind) {
+            feed.relist();
         }
     }
 
     fn take_ground_events(&mut self, batch: &mut Vec<(FeedId, FeedEvent<views::Object>)>) {
         let now = self.clock.now();
-        for key in self.observed.ground_events(batch) {
+        for key in self.observed.ground_events(batch, now) {
+            self.look_at(&key, now);
+        }
+    }
+
+    fn take_surroundings(&mut self, id: FeedId, event: FeedEvent<views::Object>) {
+        let now = self.clock.now();
+        for key in self.observed.surrounding_event(id, event, now) {
+            self.look_at(&key, now);
+        }
+    }
+
+    fn take_owners(&mut self, found: &owners::Found) {
+        let now = self.clock.now();
+        for key in self.observed.owners_found(found, now) {
+            self.look_at(&key, now);
+        }
+    }
+
+    fn take_counted(&mut self, counted: &Counted) {
+        let now = self.clock.now();
+        for key in self.observed.take_counted(counted) {
             self.look_at(&key, now);
         }
     }
 
     fn settle(&mut self, done: &apply::Done) {
         let now = self.clock.now();
-        let was_deleted = self.deletions.settle(&mut self.observed, done, now);
+        self.deletions.settle(&mut self.observed, done, now);
         if done.was_unheard() {
             // The server could not be reached: what it has to say of the policies may not have reached us either.
-            self.policy_feed.doubt();
+            self.policy_feeds.iter().for_each(|(_, feed)| feed.doubt());
+            self.observed.doubt_surroundings();
         }
-        if was_deleted {
-            self.reports.deleted(&done.policy, &done.due.name, now);
+        if let Some(name) = done.deleted() {
+            self.reports.deleted(&done.policy, name, now);
+        }
+        if let Some(deletes_at) = done.told() {
+            self.reports.told(&self.observed, &done.policy, (&done.due, deletes_at), now);
         }
         self.look_at(&done.policy, now);
     }
@@ -262,15 +324,15 @@ impl GarbageCollector {
     /// Leading has begun or ended: every policy is looked at as if it had changed.
     fn take_leadership(&mut self) {
         let now = self.clock.now();
+        if self.leadership.epoch().is_some() {
+            self.observed.policies().for_each(|(_, tracked)| self.deletions.resume(tracked));
+        }
         let keys: Vec<_> = self.observed.policies().map(|(key, _)| key.clone()).collect();
         keys.iter().for_each(|key| self.look_at(key, now));
     }
 
-    /// Something about a policy has changed: when it is to be woken, and what is to be said of it.
     fn look_at(&mut self, key: &NamespacedName, now: Timestamp) {
-        self.authors.arm(&self.observed, key, now);
-        self.deletions.arm(&self.observed, key, now);
-        self.reports.mark(key, now);
+        look_at((&mut self.observed, &mut self.authors), (&mut self.deletions, &mut self.reports), key, now);
     }
 
     /// Waits for what is in flight, and says what became of it.
@@ -283,7 +345,20 @@ impl GarbageCollector {
         if tokio::time::timeout(FINISH_TIMEOUT, finishing).await.is_err() {
             tracing::warn!("deletions were still in flight at the end; they are settled by the next start");
         }
-        self.reports.post_all(&self.observed, &self.deletions, self.clock.now());
+        self.reports.post_all(&self.observed, &mut self.deletions, self.clock.now());
         tracing::info!("garbage collection has ended");
     }
+}
+
+/// Something about a policy has changed: whether it may act, when it is to be woken, and what is to be said of it.
+fn look_at(
+    (observed, authors): (&mut Observed, &mut Authors),
+    (deletions, reports): (&mut Deletions, &mut Reports),
+    key: &NamespacedName,
+    now: Timestamp,
+) {
+    observed.accept(key, now);
+    authors.arm(observed, key, now);
+    deletions.arm(observed, key, now);
+    reports.mark(key, now);
 }

@@ -15,22 +15,24 @@ use chassis::lease::Epoch;
 use chassis::reconcile::{Cause, Controller, Did, Report, Requeue, Work};
 use chassis::{ApiError, Class, Classify, MetricName, Metrics, Recorder, write_status};
 use control::Timers;
-use gc::Mode;
+use gc::{Bucket, Counts, Due, Gate, Mode, Policy};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
-use units::{NamespacedName, ResourceVersion};
+use units::{GroupVersionKind, NamespacedName, ResourceVersion};
 
-use self::board::{Board, Seen, Shown, Snapshot};
+use self::board::{Board, BudgetSeen, Seen, Shown, Snapshot};
 use self::conditions::Situation;
 use self::say::{Said, say};
 use super::apply::Deletions;
 use super::author::AuthorVerdict;
-use super::limits::{DRY_RUN_COUNT_MAX, REPORT_DELAY, REPORT_INTERVAL};
-use super::observe::{Observed, Tracked};
+use super::limits::{DUE_COUNT_MAX, REPORT_DELAY, REPORT_INTERVAL};
+use super::observe::{Observed, PolicyKind, Tracked};
+use super::old_metrics::OldMetrics;
 
 /// The loop's side of the reports: what is due to be posted.
 pub(super) struct Reports {
+    recorder: Recorder,
     board: Board,
     work: Work<NamespacedName>,
     metrics: Metrics,
@@ -45,6 +47,7 @@ pub(super) struct Reporter {
     client: Client,
     recorder: Recorder,
     metrics: Metrics,
+    old: OldMetrics,
 }
 
 /// Why a report was not made.
@@ -71,13 +74,15 @@ pub(super) fn reports(
 ) -> (Reports, Reporter) {
     let board = Board::default();
     let reports = Reports {
+        recorder: recorder.clone(),
         board: board.clone(),
         work: work.clone(),
         metrics: metrics.clone(),
         due: Timers::default(),
         posted_at: std::collections::HashMap::new(),
     };
-    (reports, Reporter { board, work, client, recorder, metrics })
+    let old = OldMetrics::new(metrics.clone());
+    (reports, Reporter { board, work, client, recorder, metrics, old })
 }
 
 impl Reports {
@@ -95,6 +100,9 @@ impl Reports {
         self.board.forget(key, &self.metrics);
         self.due.set(key, None);
         self.posted_at.remove(key);
+        let own = [("policy_namespace", key.namespace.as_str()), ("policy_name", key.name.as_str())];
+        self.metrics.forget(MetricName::GcBudgetUsed, &own);
+        self.metrics.forget(MetricName::GcBudgetLimit, &own);
         for state in ["matched", "pending", "protected"] {
             self.metrics.forget(MetricName::GcObjects, &labels(key, state));
         }
@@ -114,26 +122,56 @@ impl Reports {
         self.board.deleted(key, name, now);
     }
 
+    /// An object was told that it goes: whoever looks at it sees it by an event, too.
+    pub(super) fn told(
+        &mut self,
+        observed: &Observed,
+        key: &NamespacedName,
+        (due, deletes_at): (&Due, Timestamp),
+        now: Timestamp,
+    ) {
+        let Some(Ok(policy)) = observed.policy(key).map(|tracked| &tracked.spec) else { return };
+        let Some(target) = policy.targets.get(due.target) else { return };
+        self.recorder.record(say::notice(key, &target.kind, due, deletes_at, now));
+    }
+
     /// When the next posting is due.
     pub(super) fn next_wake(&self) -> Option<Timestamp> {
         self.due.next()
     }
 
+    /// Posts what is seen of a policy without delay: its next deletion waits until the status is written.
+    pub(super) fn post_now(
+        &mut self,
+        key: &NamespacedName,
+        seen: (&Observed, &mut Deletions),
+        now: Timestamp,
+    ) {
+        self.post(key, seen, now, false);
+    }
+
     /// Posts what is seen of the policies that are due.
-    pub(super) fn post_due(&mut self, observed: &Observed, deletions: &Deletions, now: Timestamp) {
+    pub(super) fn post_due(&mut self, observed: &Observed, deletions: &mut Deletions, now: Timestamp) {
         while let Some(key) = self.due.pop_due(now) {
             observed.measure();
-            self.post(&key, (observed, deletions), now, false);
+            deletions.measure();
+            self.post(&key, (observed, &mut *deletions), now, false);
         }
     }
 
     /// Posts what is seen of all policies, for the last time.
-    pub(super) fn post_all(&mut self, observed: &Observed, deletions: &Deletions, now: Timestamp) {
+    pub(super) fn post_all(&mut self, observed: &Observed, deletions: &mut Deletions, now: Timestamp) {
         let keys: Vec<_> = observed.policies().map(|(key, _)| key.clone()).collect();
-        keys.iter().for_each(|key| self.post(key, (observed, deletions), now, true));
+        keys.iter().for_each(|key| self.post(key, (observed, &mut *deletions), now, true));
     }
 
-    fn post(&mut self, key: &NamespacedName, seen: (&Observed, &Deletions), now: Timestamp, is_last: bool) {
+    fn post(
+        &mut self,
+        key: &NamespacedName,
+        seen: (&Observed, &mut Deletions),
+        now: Timestamp,
+        is_last: bool,
+    ) {
         let (observed, deletions) = seen;
         let Some(tracked) = observed.policy(key) else { return };
         self.posted_at.insert(key.clone(), now);
@@ -151,32 +189,63 @@ impl Reports {
 fn see(
     tracked: &Tracked,
     key: &NamespacedName,
-    (observed, deletions): (&Observed, &Deletions),
+    (observed, deletions): (&Observed, &mut Deletions),
     now: Timestamp,
     is_last: bool,
 ) -> Seen {
-    let plot = observed.plot_of(key);
-    let mode = tracked.spec.as_ref().ok().map(|policy| policy.mode);
+    let policy = tracked.spec.as_ref().ok();
+    let mode = policy.map(|policy| policy.mode);
     // What an author may not list is not counted out to them either.
     let hidden = matches!(tracked.verdict, AuthorVerdict::Forbidden(_) | AuthorVerdict::Unknown(_));
-    let counted = plot.filter(|_| !hidden);
-    let next_expiry = counted.zip(mode).and_then(|(plot, mode)| match mode {
-        Mode::Enforce => plot.ground.next_due(key),
-        Mode::DryRun | Mode::Paused => plot.ground.next_due_after(key, now),
-    });
-    let due_in_dry_run = counted.filter(|_| mode == Some(Mode::DryRun));
+    let plots = || observed.plots_of(key).filter(|_| !hidden);
+    let earliest =
+        |of: &dyn Fn(&gc::Ground) -> Option<Timestamp>| plots().filter_map(|plot| of(&plot.ground)).min();
+    let next_expiry = match mode {
+        Some(Mode::Enforce) => earliest(&|ground| ground.next_due(key)),
+        _ => earliest(&|ground| ground.next_due_after(key, now)),
+    };
+    let due = plots().map(|plot| plot.ground.due_count(key, now, DUE_COUNT_MAX)).sum();
+    let base = if hidden { 0 } else { observed.base_of(key) };
+    let gate = observed.gate_of(key, now);
+    let acts = mode == Some(Mode::Enforce) && gate == Gate::Open && !is_last;
+    let reserved = deletions.reserve(tracked, base, acts.then_some(due));
+    let (spent, exceeded) = deletions.spent(key);
+    let states =
+        policy.map(|policy| observed.plots_of(key).map(|plot| plot.state_of(policy).clone()).collect());
     Seen {
         uid: tracked.uid.clone(),
         generation: tracked.generation,
         spec: tracked.spec.clone(),
-        plot: plot.map(|plot| plot.state.clone()),
+        plots: states.unwrap_or_default(),
         verdict: tracked.verdict.clone(),
-        counts: counted.map(|plot| plot.ground.counts(key)).unwrap_or_default(),
+        acceptance: tracked.acceptance.clone(),
+        gate,
+        targets: policy.map(|policy| targets(policy, observed, hidden)).unwrap_or_default(),
+        counts: if hidden { Counts::default() } else { observed.counts_of(key) },
         next_expiry,
-        due: due_in_dry_run.map_or(0, |plot| plot.ground.due_count(key, now, DRY_RUN_COUNT_MAX)),
+        due,
+        unresolvable: plots().find_map(|plot| unresolvable(plot, key, now)),
+        budget: BudgetSeen { base, spent, reserved, exceeded },
+        lateness: deletions.lateness(key),
+        listed_at: policy.and_then(|policy| plots().filter_map(|plot| plot.listed_at(policy)).min()),
         denied: deletions.denied(key).map(str::to_owned),
         is_last,
     }
+}
+
+/// What a policy selects and will delete, by kind.
+fn targets(policy: &Policy, observed: &Observed, hidden: bool) -> Vec<(GroupVersionKind, Counts)> {
+    let of = |plot: &super::observe::Plot| {
+        (plot.kind.clone(), if hidden { Counts::default() } else { plot.ground.counts(&policy.key) })
+    };
+    observed.plots_of(&policy.key).map(of).collect()
+}
+
+/// One object of which it cannot be told when its time is up, and why.
+fn unresolvable(plot: &super::observe::Plot, key: &NamespacedName, now: Timestamp) -> Option<String> {
+    let (object, verdict) = plot.ground.unresolvable(key, now)?;
+    let name = NamespacedName::new(&*object.namespace, &*object.name);
+    Some(format!("{} {name}: {}", plot.kind.kind, verdict.message(Mode::Enforce, now)))
 }
 
 impl Controller for Reporter {
@@ -189,7 +258,11 @@ impl Controller for Reporter {
     const NAME: &'static str = "garbagecollectionpolicy";
 
     async fn observe(&self, key: &NamespacedName) -> Result<Option<Snapshot>, Unreported> {
-        Ok(self.board.read(key))
+        let snapshot = self.board.read(key);
+        if snapshot.is_none() {
+            self.old.forget(key);
+        }
+        Ok(snapshot)
     }
 
     fn decide(snapshot: &Snapshot, now: Timestamp) -> Said {
@@ -226,6 +299,15 @@ impl Reporter {
             self.metrics.set(MetricName::GcObjects, &labels(key, state), count);
         }
         self.board.ready_because(key, said.reason, &self.metrics);
+        self.old.phase(key, said.reason);
+        for (kind, counts) in &said.snapshot.seen.targets {
+            self.old.counts(key, kind, counts.matched(), counts.of(Bucket::Pending));
+        }
+        let own = [("policy_namespace", key.namespace.as_str()), ("policy_name", key.name.as_str())];
+        if let Some(budget) = &said.status.budget {
+            self.metrics.set(MetricName::GcBudgetUsed, &own, budget.used);
+            self.metrics.set(MetricName::GcBudgetLimit, &own, budget.limit);
+        }
     }
 
     async fn write(&self, key: &NamespacedName, said: &Said) -> Result<(), Unreported> {
@@ -237,6 +319,9 @@ impl Reporter {
             Err(_) => "failed",
         };
         self.metrics.count(MetricName::StatusWrites, &[("outcome", outcome)]);
+        if outcome == "failed" {
+            self.old.unreported(key);
+        }
         match result {
             Ok(version) => {
                 self.board.wrote(key, said, version.clone());
@@ -249,17 +334,35 @@ impl Reporter {
     }
 }
 
+/// Fields of a status that may have no value.
+const OPTIONAL: [&str; 10] = [
+    "nextExpiry",
+    "lastDeletion",
+    "observedGeneration",
+    "lastRun",
+    "lateness",
+    "target",
+    "when",
+    "specHash",
+    "accepted",
+    "budget",
+];
+
 async fn write(client: &Client, key: &NamespacedName, said: &Said) -> Result<ResourceVersion, ApiError> {
     let version = units::ApiVersion { group: api::GROUP.to_owned(), version: api::VERSION.to_owned() };
     // A merge patch removes what is null: fields that have no value any more must say so.
     let mut patch =
         serde_json::to_value(&said.status).map_err(|error| ApiError::Garbled(error.to_string()))?;
-    for field in ["nextExpiry", "lastDeletion", "observedGeneration"] {
+    for field in OPTIONAL {
         if let Some(patch) = patch.as_object_mut().filter(|patch| !patch.contains_key(field)) {
             patch.insert(field.to_owned(), serde_json::Value::Null);
         }
     }
-    let resource = (&version, "garbagecollectionpolicies");
+    let plural = match PolicyKind::of(key) {
+        PolicyKind::Namespaced => "garbagecollectionpolicies",
+        PolicyKind::Cluster => "clustergarbagecollectionpolicies",
+    };
+    let resource = (&version, plural);
     write_status(client, resource, key, &said.snapshot.seen.uid, &patch).await
 }
 

@@ -1,5 +1,6 @@
 //! Signs of life: replicas, their version, the lease, policies that are stuck, the ledger's anchor.
 
+use api::garbage_collection::POLICY_KINDS;
 use chassis::objects;
 use chassis::rights::{LEASE_NAMES, LEDGER_CONFIG_MAP};
 use control::{Clock as _, SystemClock};
@@ -77,17 +78,26 @@ fn held(lease: Option<&Value>, now: Timestamp) -> Result<String, String> {
 
 pub(super) async fn policies(cluster: &mut Cluster) -> Asked {
     let api_version = format!("{}/{}", api::GROUP, api::VERSION);
-    let Some(kind) = cluster.resource(&api_version, "GarbageCollectionPolicy").await? else {
-        return Ok(Verdict::Skipped("the kind is not served".to_owned()));
-    };
-    let (found, more) = objects::look_for(&cluster.client, &kind, None, "", FOREIGN_LOOKED_AT_MAX).await?;
+    let (mut found, mut more, mut served) = (Vec::new(), false, false);
+    for kind in POLICY_KINDS {
+        let Some(kind) = cluster.resource(&api_version, kind).await? else { continue };
+        served = true;
+        let (policies, rest) =
+            objects::look_for(&cluster.client, &kind, None, "", FOREIGN_LOOKED_AT_MAX).await?;
+        found.extend(policies);
+        more |= rest;
+    }
+    if !served {
+        return Ok(Verdict::Skipped("the kinds are not served".to_owned()));
+    }
     let stalled: Vec<_> = found.iter().filter(|policy| has_condition(policy, "Stalled", "True")).collect();
     let many = if more { " first" } else { "" };
     if stalled.is_empty() {
         return Ok(Verdict::Passed(format!("none of the{many} {} policies is stalled", found.len())));
     }
     let name = |policy: &&Value| {
-        format!("{}/{}", text(policy, "/metadata/namespace"), text(policy, "/metadata/name"))
+        let part = |pointer| text(policy, pointer).to_owned();
+        units::NamespacedName::new(part("/metadata/namespace"), part("/metadata/name")).to_string()
     };
     let named: Vec<_> = stalled.iter().take(NAMED_MAX).map(name).collect();
     let rest = if stalled.len() > NAMED_MAX { ", …" } else { "" };

@@ -74,7 +74,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = RbacOptions {
         namespace: args.namespace.clone(),
         service_account: args.service_account.clone(),
-        collect: Vec::new(),
+        ..RbacOptions::default()
     };
     let cluster = args.connection.cluster().await?;
     let report = Report { findings: examine(cluster, &options, args.pre).await };

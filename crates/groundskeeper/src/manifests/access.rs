@@ -4,10 +4,11 @@ use anyhow::{Context as _, ensure};
 use api::GROUP;
 use chassis::rights::{self, Component, Right, Scope};
 use serde_json::{Value, json};
+use units::NamespacedName;
 
 use super::labels;
 use super::rbac::{RbacOptions, collect_role, custom_role};
-use crate::limits::COLLECTED_RESOURCES_MAX;
+use crate::limits::{ACCOUNTS_MAX, COLLECTED_RESOURCES_MAX};
 
 /// Every right that some code of ours declares.
 pub fn declared_rights() -> impl Iterator<Item = &'static Right> {
@@ -20,6 +21,11 @@ pub(super) fn documents(options: &RbacOptions) -> anyhow::Result<Vec<Value>> {
         options.collect.len() <= COLLECTED_RESOURCES_MAX,
         "--collect is given {} times; at most {COLLECTED_RESOURCES_MAX} are allowed",
         options.collect.len()
+    );
+    ensure!(
+        options.act_as.len() <= ACCOUNTS_MAX,
+        "--act-as is given {} times; at most {ACCOUNTS_MAX} are allowed",
+        options.act_as.len()
     );
     let mut documents = vec![json!({
         "apiVersion": "v1",
@@ -47,9 +53,30 @@ pub(super) fn documents(options: &RbacOptions) -> anyhow::Result<Vec<Value>> {
     documents.push(binding("groundskeeper-collect", Scope::Cluster, options));
     documents.extend(for_people());
     if !options.collect.is_empty() {
-        documents.push(custom_role(&options.collect));
+        documents.push(custom_role(&options.collect, options.notices));
     }
+    documents.extend(options.act_as.iter().flat_map(|account| acting_as(account, options)));
     documents.iter().all(Value::is_object).then_some(documents).context("a manifest is no object")
+}
+
+/// The right to act as one service account, in its own namespace.
+fn acting_as(account: &NamespacedName, options: &RbacOptions) -> [Value; 2] {
+    let name = format!("groundskeeper-act-as-{}", account.name);
+    let metadata = json!({"labels": labels(), "name": name, "namespace": account.namespace});
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": metadata,
+        "rules": [{"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [account.name], "verbs": ["impersonate"]}],
+    });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": options.service_account, "namespace": options.namespace}],
+    });
+    [role, binding]
 }
 
 fn rule(right: &Right) -> Value {
@@ -100,7 +127,11 @@ fn metadata(name: &str, scope: Scope, options: &RbacOptions) -> Value {
 ///
 /// Whoever reads the metrics needs a role of its own: it is there, and bound to nobody.
 fn for_people() -> [Value; 3] {
-    let role = |name: &str, aggregate: &[&str], verbs: &[&str]| {
+    // Whoever changes things in one namespace has no say in policies of the cluster; reading them explains much.
+    const POLICIES: [&str; 2] = ["garbagecollectionpolicies", "clustergarbagecollectionpolicies"];
+    const READ: [&str; 3] = ["get", "list", "watch"];
+    const WRITE: [&str; 4] = ["create", "update", "patch", "delete"];
+    let role = |name: &str, aggregate: &[&str], resources: &[&str], verbs: &[&str]| {
         let mut labels = labels();
         for role in aggregate {
             labels[format!("rbac.authorization.k8s.io/aggregate-to-{role}")] = json!("true");
@@ -109,12 +140,12 @@ fn for_people() -> [Value; 3] {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRole",
             "metadata": {"labels": labels, "name": name},
-            "rules": [{"apiGroups": [GROUP], "resources": ["garbagecollectionpolicies"], "verbs": verbs}],
+            "rules": [{"apiGroups": [GROUP], "resources": resources, "verbs": verbs}],
         })
     };
     [
-        role("groundskeeper-view", &["view", "edit", "admin"], &["get", "list", "watch"]),
-        role("groundskeeper-edit", &["edit", "admin"], &["create", "update", "patch", "delete"]),
+        role("groundskeeper-view", &["view", "edit", "admin"], &POLICIES, &READ),
+        role("groundskeeper-edit", &["edit", "admin"], &POLICIES[..1], &WRITE),
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRole",

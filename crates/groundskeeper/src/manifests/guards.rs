@@ -52,8 +52,8 @@ fn constraints() -> Value {
             "apiGroups": [GROUP],
             "apiVersions": [VERSION],
             "operations": ["CREATE", "UPDATE"],
-            "resources": ["garbagecollectionpolicies"],
-            "scope": "Namespaced",
+            "resources": ["garbagecollectionpolicies", "clustergarbagecollectionpolicies"],
+            "scope": "*",
         }],
     })
 }
@@ -150,23 +150,40 @@ fn author() -> Value {
     )
 }
 
+/// What a policy targets, be it one kind or several; and the namespace that it lies in, empty for one of the cluster.
+fn targets() -> Value {
+    json!([
+        {
+            "name": "targets",
+            "expression": "(has(object.spec.targetResource) ? [object.spec.targetResource] : []) + (has(object.spec.targetResources) ? object.spec.targetResources : [])",
+        },
+        {
+            "name": "home",
+            "expression": "has(object.metadata.namespace) ? object.metadata.namespace : ''",
+        },
+    ])
+}
+
 /// What a policy may never be about. An old one that is so may still be changed elsewhere, or deleted.
 fn scope(options: &RbacOptions) -> Value {
-    let namespaces = ["kube-system", "kube-public", "kube-node-lease", &options.namespace];
-    let protected =
-        format!("!(object.metadata.namespace in {})", json!(namespaces).to_string().replace('"', "'"));
+    let own = &options.namespace;
+    let system = "has(object.spec.unlock) && 'SystemNamespaces' in object.spec.unlock";
+    let protected = format!(
+        "variables.home != '{own}' && (!(variables.home in ['kube-system', 'kube-public', 'kube-node-lease']) || ({system}))"
+    );
     policy(
         GUARD_POLICIES[1],
         &json!({
             "matchConditions": [{"name": "spec-is-new", "expression": IS_FRESH}],
+            "variables": targets(),
             "validations": [
                 {
                     "expression": protected,
-                    "messageExpression": "'nothing in namespace ' + object.metadata.namespace + ' is ever collected: put the policy into the namespace of its objects'",
+                    "messageExpression": "'nothing in namespace ' + variables.home + ' is ever collected: put the policy into the namespace of its objects'",
                     "reason": "Forbidden",
                 },
                 {
-                    "expression": "!has(object.spec.targetResource.namespace) || object.spec.targetResource.namespace == object.metadata.namespace",
+                    "expression": "variables.home == '' || variables.targets.all(t, !has(t.namespace) || t.namespace == variables.home)",
                     "message": "targetResource.namespace must be the policy's own namespace: leave it out, or put the policy there",
                     "reason": "Invalid",
                 },
@@ -177,19 +194,23 @@ fn scope(options: &RbacOptions) -> Value {
 
 /// What is allowed and yet often a slip.
 fn caution() -> Value {
-    let selects = "has(object.spec.targetResource.labelSelector) \
-        && ((has(object.spec.targetResource.labelSelector.matchLabels) && size(object.spec.targetResource.labelSelector.matchLabels) > 0) \
-        || (has(object.spec.targetResource.labelSelector.matchExpressions) && size(object.spec.targetResource.labelSelector.matchExpressions) > 0))";
-    let is_dry =
-        "has(object.spec.behavior) && has(object.spec.behavior.dryRun) && object.spec.behavior.dryRun";
-    let is_paused = "has(object.spec.paused) && object.spec.paused";
+    let selects = "variables.targets.all(t, has(t.labelSelector) \
+        && ((has(t.labelSelector.matchLabels) && size(t.labelSelector.matchLabels) > 0) \
+        || (has(t.labelSelector.matchExpressions) && size(t.labelSelector.matchExpressions) > 0)))";
+    let is_narrowed = "has(object.spec.conditions) || has(object.spec.when) || has(object.spec.keep) \
+        || (has(object.spec.ttl) && has(object.spec.ttl.marks)) \
+        || variables.targets.all(t, has(t.fieldSelector) || has(t.names) || has(t.owner))";
+    let is_harmless = "(has(object.spec.mode) && object.spec.mode == 'Plan') \
+        || (has(object.spec.behavior) && has(object.spec.behavior.dryRun) && object.spec.behavior.dryRun) \
+        || (has(object.spec.paused) && object.spec.paused)";
     policy(
         GUARD_POLICIES[2],
         &json!({
             "matchConditions": [{"name": "spec-is-new", "expression": IS_FRESH}],
+            "variables": targets(),
             "validations": [{
-                "expression": format!("object.metadata.namespace != 'default' || ({selects}) || ({is_dry}) || ({is_paused})"),
-                "messageExpression": "'this collects every ' + object.spec.targetResource.kind + ' in namespace default: add a labelSelector, or try it with behavior.dryRun first'",
+                "expression": format!("variables.home != 'default' || ({selects}) || ({is_narrowed}) || ({is_harmless})"),
+                "messageExpression": "'this collects every ' + variables.targets[0].kind + ' in namespace default: add a labelSelector, or try it with `mode: Plan` first'",
             }],
         }),
     )

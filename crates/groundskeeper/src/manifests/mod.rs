@@ -157,7 +157,7 @@ pub(crate) fn all_ever_declared(options: &RbacOptions) -> anyhow::Result<Vec<Val
     let facts = Facts { mutating_policies: true, service_monitors: true, ..Facts::default() };
     let mut documents = installation(&options, &facts)?;
     documents.push(webhooks::mutating(&options));
-    documents.push(custom_role(&[]));
+    documents.push(custom_role(&[], false));
     Ok(documents)
 }
 
@@ -166,7 +166,7 @@ fn labels() -> Value {
 }
 
 /// A stream of YAML documents below a comment.
-fn stream(comment: &str, documents: Vec<Value>) -> anyhow::Result<String> {
+pub(crate) fn stream(comment: &str, documents: Vec<Value>) -> anyhow::Result<String> {
     let mut text = format!("# {comment}\n");
     for mut document in documents {
         // The order of keys would else depend on a feature of serde_json that any dependency may turn on.

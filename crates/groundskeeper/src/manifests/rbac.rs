@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail, ensure};
-use api::{DEFAULT_NAMESPACE, Rail, Rails};
-use controllers::gc::rights::COLLECT_VERBS;
+use api::{DEFAULT_NAMESPACE, Rail, Rails, Unlock};
+use controllers::gc::rights::{COLLECT_VERBS, NOTICE_VERB};
 use serde_json::{Value, json};
-use units::{ApiVersion, GroupVersionKind};
+use units::{ApiVersion, GroupVersionKind, NamespacedName};
 
 use super::labels;
 use crate::names;
@@ -30,9 +30,18 @@ pub struct RbacOptions {
     pub service_account: String,
 
     /// A kind that policies may collect, by its plural and group, such as configmaps or jobs.batch. May be given
-    /// again, up to 2,000 times. Default: none; leases and resources of groundskeeper.dev are refused.
+    /// again, up to 2,000 times. Default: none; resources of groundskeeper.dev are refused.
     #[arg(long, value_name = "RESOURCE[.GROUP]")]
     pub collect: Vec<CollectedResource>,
+
+    /// Whether policies may give notice before they delete: the right to `patch` what `--collect` names. Default: no.
+    #[arg(long)]
+    pub notices: bool,
+
+    /// A service account that policies may act as, by `serviceAccountName`. May be given again, up to 200 times. Default:
+    /// none.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = names::account)]
+    pub act_as: Vec<NamespacedName>,
 }
 
 impl Default for RbacOptions {
@@ -41,6 +50,8 @@ impl Default for RbacOptions {
             namespace: DEFAULT_NAMESPACE.to_owned(),
             service_account: "groundskeeper".to_owned(),
             collect: Vec::new(),
+            notices: false,
+            act_as: Vec::new(),
         }
     }
 }
@@ -70,11 +81,11 @@ impl FromStr for CollectedResource {
     }
 }
 
-/// The rail that keeps every object of a resource, wherever it lies.
+/// The rail that keeps every object of a resource, wherever it lies and whatever a policy unlocks.
 fn rail(group: &str, plural: &str) -> Option<Rail> {
     let api_version = ApiVersion { group: group.to_owned(), version: "v1".to_owned() };
     let kind = GroupVersionKind { api_version, kind: plural.to_owned() };
-    Rails::new(DEFAULT_NAMESPACE).keep(&kind, "default")
+    Rails::new(DEFAULT_NAMESPACE).keep_all(&kind, "default", &Unlock::ALL)
 }
 
 /// The namespace, the service account and its rights, as a stream of YAML documents.
@@ -119,12 +130,17 @@ pub(super) fn collect_role() -> Value {
 /// The role that `--collect` makes.
 const COLLECT_ROLE: &str = "groundskeeper-collect-custom";
 
-pub(crate) fn custom_role(resources: &[CollectedResource]) -> Value {
+/// What `--collect` grants: with `notices`, also what it takes to tell an object that it goes.
+pub(crate) fn custom_role(resources: &[CollectedResource], notices: bool) -> Value {
+    let mut verbs = COLLECT_VERBS.to_vec();
+    if notices {
+        verbs.push(NOTICE_VERB);
+    }
     let mut by_group: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for CollectedResource { group, plural } in resources {
         by_group.entry(group).or_default().insert(plural);
     }
-    let rule = |(group, plurals)| json!({"apiGroups": [group], "resources": plurals, "verbs": COLLECT_VERBS});
+    let rule = |(group, plurals)| json!({"apiGroups": [group], "resources": plurals, "verbs": verbs});
     let mut labels = labels();
     labels[COLLECT_LABEL] = json!("true");
     json!({
@@ -194,8 +210,11 @@ mod tests {
 
     #[test]
     fn every_role_is_bound_to_the_account_that_is_named() {
-        let options =
-            RbacOptions { namespace: "grounds".into(), service_account: "true".into(), collect: Vec::new() };
+        let options = RbacOptions {
+            namespace: "grounds".into(),
+            service_account: "true".into(),
+            ..RbacOptions::default()
+        };
         let documents = documents(&options);
         let subject = json!([{"kind": "ServiceAccount", "name": "true", "namespace": "grounds"}]);
         let is_binding = |d: &&Value| d["kind"].as_str().unwrap().ends_with("Binding");
@@ -216,7 +235,7 @@ mod tests {
     #[test]
     fn a_role_is_read_back_as_it_was_made() {
         let options = collecting(&["configmaps", "jobs.batch", "things.example.com"]);
-        let mut read = collected_by(&custom_role(&options.collect));
+        let mut read = collected_by(&custom_role(&options.collect, false));
         read.sort();
         let mut expected = options.collect;
         expected.sort();
@@ -227,7 +246,6 @@ mod tests {
     #[test]
     fn what_is_never_collected_or_not_a_resource_is_refused_with_what_to_write() {
         let table = [
-            ("leases.coordination.k8s.io", "leases are never deleted"),
             (
                 "garbagecollectionpolicies.groundskeeper.dev",
                 "resources of groundskeeper.dev are never deleted",

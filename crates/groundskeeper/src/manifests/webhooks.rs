@@ -89,8 +89,9 @@ fn webhook(path: &str, conditions: &[Value], options: &InstallOptions) -> Value 
             "apiGroups": [GROUP],
             "apiVersions": [VERSION],
             "operations": ["CREATE", "UPDATE"],
-            "resources": ["garbagecollectionpolicies"],
-            "scope": "Namespaced",
+            "resources": ["garbagecollectionpolicies", "clustergarbagecollectionpolicies"],
+            // Of both scopes, for the one kind has namespaces and the other has none.
+            "scope": "*",
         }],
         "sideEffects": "None",
         "timeoutSeconds": TIMEOUT_SECONDS,
@@ -110,7 +111,9 @@ mod tests {
                 assert_eq!(webhook["timeoutSeconds"], TIMEOUT_SECONDS);
                 for rule in webhook["rules"].as_array().unwrap() {
                     assert_eq!(rule["apiGroups"], json!([GROUP]));
-                    assert!(!rule.to_string().contains('*'), "{rule}");
+                    for field in ["apiVersions", "operations", "resources"] {
+                        assert!(!rule[field].to_string().contains('*'), "{rule}");
+                    }
                 }
             }
         }

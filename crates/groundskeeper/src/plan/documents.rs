@@ -4,15 +4,16 @@
 //! its own. A `---` at the start of a line cannot be part of anything else in YAML (YAML 1.2.2, 9.1.2), nor in JSON.
 
 use serde::Deserialize;
+use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
 use crate::limits::{YAML_DEPTH_MAX, YAML_NODES_MAX, YAML_REPLAYED_EVENTS_MAX};
 
 /// One document of a file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     /// Counted from 1; documents without content do not count.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     file: &'a str,
     text: &'a str,
     /// Where the text begins in the file, in bytes.
@@ -28,16 +29,16 @@ enum Syntax {
 
 /// What is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Malformed {
-    pub(super) document: usize,
+pub(crate) struct Malformed {
+    pub(crate) document: usize,
     /// The line of the file, counted from 1, if it is known.
-    pub(super) line: Option<usize>,
-    pub(super) message: String,
+    pub(crate) line: Option<usize>,
+    pub(crate) message: String,
 }
 
 /// The documents of a file, in their order. After a JSON value that cannot be told from the next, the rest up to the
 /// next `---` is skipped.
-pub(super) fn split(file: &str) -> impl Iterator<Item = Result<Document<'_>, Malformed>> {
+pub(crate) fn split(file: &str) -> impl Iterator<Item = Result<Document<'_>, Malformed>> {
     let mut number = 0;
     chunks(file).flat_map(move |(start, text)| {
         let found = documents(file, start, text, number);
@@ -96,11 +97,27 @@ fn is_void(line: &str) -> bool {
 
 impl<'a> Document<'a> {
     /// Reads the document as a `T`.
-    pub(super) fn parse<T: Deserialize<'a>>(&self) -> Result<T, Malformed> {
+    pub(crate) fn parse<T: Deserialize<'a>>(&self) -> Result<T, Malformed> {
         match self.syntax {
             Syntax::Json => serde_json::from_str(self.text).map_err(|error| self.malformed_json(&error)),
             Syntax::Yaml => serde_saphyr::from_str_with_options(self.text, bounds())
                 .map_err(|error| self.malformed_yaml(error.without_snippet())),
+        }
+    }
+
+    /// Reads the document as a seed wants it.
+    pub(crate) fn parse_as<S: DeserializeSeed<'a>>(&self, seed: S) -> Result<S::Value, Malformed> {
+        match self.syntax {
+            Syntax::Json => {
+                let mut json = serde_json::Deserializer::from_str(self.text);
+                seed.deserialize(&mut json).map_err(|error| self.malformed_json(&error))
+            }
+            Syntax::Yaml => {
+                serde_saphyr::with_deserializer_from_str_with_options(self.text, bounds(), |yaml| {
+                    seed.deserialize(yaml)
+                })
+                .map_err(|error| self.malformed_yaml(error.without_snippet()))
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! The policies and objects in the files that were given.
 //!
-//! Knows files and manifests, but no cluster and no rule: whether a policy makes sense is the engine's to say.
-//! Everything that is wrong is told at once, with file, document and line.
+//! Knows files and manifests, but no cluster and no rule: whether a policy makes sense is the engine's to say. Files are
+//! gone through twice: first for the policies, and for what is wrong; then, once it is known what the policies read, for
+//! that much of the objects. Everything that is wrong is told at once, with file, document and line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,56 +12,98 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use api::{GROUP, GarbageCollectionPolicy, GarbageCollectionPolicySpec, VERSION};
-use gc::{Object, Policy};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::de::IgnoredAny;
+use api::garbage_collection::GarbageCollectionPolicyStatus;
+use api::{GROUP, GarbageCollectionPolicySpec, ObjectMeta, VERSION};
+use gc::Written;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use units::ApiVersion;
+use units::{ApiVersion, GroupVersionKind, NamespacedName};
+use views::Projection;
 
 use super::documents::{self, Document, Malformed};
 use super::problems::Problems;
 use crate::limits::{DOCUMENTS_MAX, FILES_MAX, INPUT_BYTES_MAX};
 
 const POLICY_KIND: &str = "GarbageCollectionPolicy";
+const CLUSTER_POLICY_KIND: &str = "ClusterGarbageCollectionPolicy";
 
 /// What the files hold.
 #[derive(Debug, Default)]
-pub(super) struct Input {
-    pub(super) policies: Vec<GivenPolicy>,
+pub(crate) struct Input {
+    pub(crate) policies: Vec<GivenPolicy>,
     /// None if the files are about policies alone; an empty list of objects counts as objects.
-    pub(super) objects: Option<Objects>,
+    pub(crate) objects: Option<Manifests>,
+}
+
+/// A policy of either kind, as it stands in a file or in a cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct AnyPolicy {
+    pub(crate) is_namespaced: bool,
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) spec: GarbageCollectionPolicySpec,
+    /// What the operator has said of it; none in a file.
+    pub(crate) status: Option<GarbageCollectionPolicyStatus>,
+}
+
+impl AnyPolicy {
+    pub(crate) fn written(&self) -> Written<'_> {
+        Written { is_namespaced: self.is_namespaced, metadata: &self.metadata, spec: &self.spec }
+    }
+
+    pub(crate) fn key(&self) -> NamespacedName {
+        self.written().key()
+    }
 }
 
 /// A policy, and where it stands.
-#[derive(Debug)]
-pub(super) struct GivenPolicy {
-    pub(super) policy: GarbageCollectionPolicy,
-    pub(super) origin: Origin,
+#[derive(Clone, Debug)]
+pub(crate) struct GivenPolicy {
+    pub(crate) policy: AnyPolicy,
+    pub(crate) origin: Origin,
 }
 
 /// Where something stands: a file, a document in it, and an item if the document is a list.
 #[derive(Clone, Debug)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     file: Arc<str>,
     document: usize,
     item: Option<usize>,
 }
 
-/// Objects by group, kind and namespace, as a cluster would hold them; the version is only a form of the same object.
-#[derive(Debug, Default)]
-pub(super) struct Objects(BTreeMap<Ground, Vec<Object>>);
+/// What an object is, whatever its version: that is only a form of the same object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct GroupKind {
+    pub(crate) group: String,
+    pub(crate) kind: String,
+}
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Ground {
-    group: String,
-    kind: String,
-    /// Empty as long as it is not settled.
-    namespace: String,
+impl From<&GroupVersionKind> for GroupKind {
+    fn from(kind: &GroupVersionKind) -> Self {
+        Self { group: kind.group().to_owned(), kind: kind.kind.clone() }
+    }
+}
+
+/// The objects in files, of which nothing has been read yet but what they are.
+#[derive(Debug, Default)]
+pub(crate) struct Manifests(Vec<ManifestFile>);
+
+#[derive(Debug)]
+struct ManifestFile {
+    name: Arc<str>,
+    text: String,
+    /// What each document with objects holds, by its number.
+    documents: BTreeMap<usize, Content>,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    One(GroupKind),
+    /// The items of a list; none for those that are no objects.
+    Several(Vec<Option<GroupKind>>),
 }
 
 /// Reads files, directories and standard input.
-pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Input> {
+pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Input> {
     let mut reading = Reading::default();
     let mut standard_input_seen = false;
     for path in paths {
@@ -76,7 +119,7 @@ pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Input> {
 }
 
 /// What a file is called in messages.
-pub(super) fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
 }
 
@@ -85,7 +128,7 @@ fn is_standard_input(path: &Path) -> bool {
 }
 
 /// The file itself, or the manifests in a directory, by name.
-fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if is_standard_input(path) || !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -104,7 +147,8 @@ fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn text_of(path: &Path) -> anyhow::Result<String> {
+/// The text of a file, or of standard input; at most [`INPUT_BYTES_MAX`] bytes of UTF-8.
+pub(crate) fn text_of(path: &Path) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     let read =
         |source: &mut dyn Read, bytes: &mut Vec<u8>| source.take(INPUT_BYTES_MAX + 1).read_to_end(bytes);
@@ -127,13 +171,15 @@ fn text_of(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// What a document says of itself, and what decisions read of an object.
+/// What a document says of itself.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
     api_version: Option<String>,
     kind: Option<String>,
+    /// Read for what may be wrong with it.
     #[serde(default)]
+    #[allow(dead_code, reason = "what is wrong with it is told in the first round")]
     metadata: Option<views::Meta>,
     #[serde(rename = "items", default, deserialize_with = "present")]
     has_items: bool,
@@ -167,8 +213,8 @@ struct PolicyManifest {
 
 /// What a manifest is, by its apiVersion and kind.
 enum Role {
-    Policy,
-    Object(Ground),
+    Policy { is_namespaced: bool },
+    Object(GroupKind),
 }
 
 #[derive(Default)]
@@ -192,13 +238,21 @@ impl Reading {
             }
         };
         let name: Arc<str> = name_of(path).into();
-        for document in documents::split(text.strip_prefix('\u{feff}').unwrap_or(&text)) {
+        let mut found = BTreeMap::new();
+        for document in documents::split(without_mark(&text)) {
             self.count(1)?;
-            let outcome = document.and_then(|document| self.document(&document, &name));
-            if let Err(Malformed { document, line, message }) = outcome {
-                let line = line.map_or_else(String::new, |line| format!(", line {line}"));
-                self.problems.add(format!("{name}, document {document}{line}: {message}"));
+            let outcome = document.and_then(|document| {
+                let content = self.document(&document, &name)?;
+                found.extend(content.map(|content| (document.number, content)));
+                Ok(())
+            });
+            if let Err(malformed) = outcome {
+                self.problems.add(told(&name, &malformed));
             }
+        }
+        if !found.is_empty() {
+            let file = ManifestFile { name, text, documents: found };
+            self.input.objects.get_or_insert_default().0.push(file);
         }
         // A list counts once its items are known.
         self.count(0)
@@ -212,7 +266,8 @@ impl Reading {
         Ok(())
     }
 
-    fn document(&mut self, document: &Document<'_>, file: &Arc<str>) -> Result<(), Malformed> {
+    /// Takes in the policies of a document; returns what else it holds.
+    fn document(&mut self, document: &Document<'_>, file: &Arc<str>) -> Result<Option<Content>, Malformed> {
         let head: Head = document.parse()?;
         let origin = Origin { file: Arc::clone(file), document: document.number, item: None };
         let kind = head.kind.as_deref().unwrap_or_default();
@@ -220,68 +275,77 @@ impl Reading {
             return self.list(&head, document, &origin);
         }
         match role(head.api_version.as_deref(), head.kind.as_deref()) {
-            Ok(Role::Policy) => {
+            Ok(Role::Policy { is_namespaced }) => {
                 let manifest: PolicyManifest = document.parse()?;
-                self.policy(manifest, origin);
+                self.policy(manifest, is_namespaced, origin);
             }
-            Ok(Role::Object(ground)) => self.object(ground, head.metadata.unwrap_or_default()),
+            Ok(Role::Object(kind)) => return Ok(Some(Content::One(kind))),
             Err(message) => self.problems.add(format!("{origin}: {message}")),
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn list(&mut self, list: &Head, document: &Document<'_>, origin: &Origin) -> Result<(), Malformed> {
+    fn list(
+        &mut self,
+        list: &Head,
+        document: &Document<'_>,
+        origin: &Origin,
+    ) -> Result<Option<Content>, Malformed> {
         let items = document.parse::<Items<Head>>()?.items.unwrap_or_default();
         self.documents += items.len();
         // Items of a typed list need not repeat its type.
         let kind =
             list.kind.as_deref().and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
         let api_version = kind.and(list.api_version.as_deref());
-        if kind != Some(POLICY_KIND) && items.is_empty() {
+        let is_of_policies = kind.is_some_and(|kind| kind == POLICY_KIND || kind == CLUSTER_POLICY_KIND);
+        if items.is_empty() && !is_of_policies {
             self.input.objects.get_or_insert_default();
         }
         let mut policies = Vec::new();
+        let mut objects = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
-            match role(item.api_version.as_deref().or(api_version), item.kind.as_deref().or(kind)) {
-                Ok(Role::Policy) => policies.push(index),
-                Ok(Role::Object(ground)) => self.object(ground, item.metadata.unwrap_or_default()),
+            let role = role(item.api_version.as_deref().or(api_version), item.kind.as_deref().or(kind));
+            let mut object = None;
+            match role {
+                Ok(Role::Policy { is_namespaced }) => policies.push((index, is_namespaced)),
+                Ok(Role::Object(kind)) => object = Some(kind),
                 Err(message) => self.problems.add(format!("{}: {message}", origin.item(index))),
             }
+            objects.push(object);
         }
-        if policies.is_empty() { Ok(()) } else { self.listed_policies(&policies, document, origin) }
+        if !policies.is_empty() {
+            self.listed_policies(&policies, document, origin)?;
+        }
+        let has_objects = objects.iter().any(Option::is_some);
+        Ok(has_objects.then_some(Content::Several(objects)))
     }
 
     fn listed_policies(
         &mut self,
-        indexes: &[usize],
+        policies: &[(usize, bool)],
         document: &Document<'_>,
         origin: &Origin,
     ) -> Result<(), Malformed> {
         let items = document.parse::<Items<serde_json::Value>>()?.items.unwrap_or_default();
-        for (index, item) in
-            items.into_iter().enumerate().filter(|(index, _)| indexes.binary_search(index).is_ok())
-        {
+        let roles: BTreeMap<_, _> = policies.iter().copied().collect();
+        for (index, item) in items.into_iter().enumerate() {
+            let Some(is_namespaced) = roles.get(&index) else { continue };
             let origin = origin.item(index);
             match serde_json::from_value(item) {
-                Ok(manifest) => self.policy(manifest, origin),
+                Ok(manifest) => self.policy(manifest, *is_namespaced, origin),
                 Err(error) => self.problems.add(format!("{origin}: {error}")),
             }
         }
         Ok(())
     }
 
-    fn policy(&mut self, manifest: PolicyManifest, origin: Origin) {
+    fn policy(&mut self, manifest: PolicyManifest, is_namespaced: bool, origin: Origin) {
         let PolicyManifest { metadata, spec, .. } = manifest;
         if metadata.name.as_deref().unwrap_or_default().is_empty() {
             return self.problems.add(format!("{origin}: the policy has no name: write metadata.name"));
         }
-        let policy = GarbageCollectionPolicy { metadata, spec, status: None };
+        let policy = AnyPolicy { is_namespaced, metadata, spec, status: None };
         self.input.policies.push(GivenPolicy { policy, origin });
-    }
-
-    fn object(&mut self, mut ground: Ground, mut meta: views::Meta) {
-        ground.namespace = meta.namespace.take().map(String::from).unwrap_or_default();
-        self.input.objects.get_or_insert_default().0.entry(ground).or_default().push(meta.into());
     }
 }
 
@@ -293,11 +357,134 @@ fn role(api_version: Option<&str>, kind: Option<&str>) -> Result<Role, String> {
     let ApiVersion { group, version } =
         api_version.parse().map_err(|error: units::InvalidApiVersion| error.to_string())?;
     match (&*group, &*kind) {
-        (GROUP, POLICY_KIND) if version == VERSION => Ok(Role::Policy),
-        (GROUP, POLICY_KIND) => Err(format!(
+        (GROUP, POLICY_KIND | CLUSTER_POLICY_KIND) if version == VERSION => {
+            Ok(Role::Policy { is_namespaced: kind == POLICY_KIND })
+        }
+        (GROUP, POLICY_KIND | CLUSTER_POLICY_KIND) => Err(format!(
             "apiVersion is {api_version}, which this program does not know: write {GROUP}/{VERSION}"
         )),
-        _ => Ok(Role::Object(Ground { group, kind, namespace: String::new() })),
+        _ => Ok(Role::Object(GroupKind { group, kind })),
+    }
+}
+
+/// A text without the mark of its byte order.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+fn told(file: &str, malformed: &Malformed) -> String {
+    let Malformed { document, line, message } = malformed;
+    let line = line.map_or_else(String::new, |line| format!(", line {line}"));
+    format!("{file}, document {document}{line}: {message}")
+}
+
+impl Manifests {
+    /// Reads of each object what `projection` says of its kind, and gives it to `each`.
+    pub(crate) fn read(
+        &self,
+        projection: impl Fn(&GroupKind) -> Arc<Projection>,
+        mut each: impl FnMut(&GroupKind, views::Object),
+    ) -> anyhow::Result<()> {
+        let mut problems = Problems::default();
+        for ManifestFile { name, text, documents: held } in &self.0 {
+            // What cannot be read at all has been told before.
+            for document in documents::split(without_mark(text)).filter_map(Result::ok) {
+                let Some(content) = held.get(&document.number) else { continue };
+                if let Err(malformed) = read_content(&document, content, &projection, &mut each) {
+                    problems.add(told(name, &malformed));
+                }
+            }
+        }
+        problems.into_result()
+    }
+}
+
+fn read_content(
+    document: &Document<'_>,
+    content: &Content,
+    projection: &impl Fn(&GroupKind) -> Arc<Projection>,
+    each: &mut impl FnMut(&GroupKind, views::Object),
+) -> Result<(), Malformed> {
+    match content {
+        Content::One(kind) => each(kind, document.parse_as(ObjectOf(&projection(kind)))?),
+        Content::Several(kinds) => {
+            let known: Vec<_> = kinds.iter().map(|kind| kind.as_ref().map(projection)).collect();
+            let objects = document.parse_as(ListOf(&known))?;
+            kinds.iter().flatten().zip(objects).for_each(|(kind, object)| each(kind, object));
+        }
+    }
+    Ok(())
+}
+
+/// Reads one object.
+struct ObjectOf<'p>(&'p Arc<Projection>);
+
+impl<'de> DeserializeSeed<'de> for ObjectOf<'_> {
+    type Value = views::Object;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<views::Object, D::Error> {
+        views::Object::read_from(deserializer, self.0)
+    }
+}
+
+/// Reads those items of a list that have a projection.
+struct ListOf<'p>(&'p [Option<Arc<Projection>>]);
+
+impl<'de> DeserializeSeed<'de> for ListOf<'_> {
+    type Value = Vec<views::Object>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ListOf<'_> {
+    type Value = Vec<views::Object>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut objects = Vec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "items" {
+                objects = map.next_value_seed(ItemsOf(self.0))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(objects)
+    }
+}
+
+struct ItemsOf<'p>(&'p [Option<Arc<Projection>>]);
+
+impl<'de> DeserializeSeed<'de> for ItemsOf<'_> {
+    type Value = Vec<views::Object>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ItemsOf<'_> {
+    type Value = Vec<views::Object>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the items of a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut objects = Vec::new();
+        for projection in self.0 {
+            match projection {
+                Some(projection) => objects.extend(items.next_element_seed(ObjectOf(projection))?),
+                None => drop(items.next_element::<IgnoredAny>()?),
+            }
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(objects)
     }
 }
 
@@ -311,40 +498,5 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, document {}", self.file, self.document)?;
         self.item.map_or(Ok(()), |item| write!(f, ", items[{item}]"))
-    }
-}
-
-impl Objects {
-    /// Puts objects without a namespace into this one. Fails if an object is given twice.
-    pub(super) fn settled_in(self, namespace: &str) -> anyhow::Result<Self> {
-        let mut settled: BTreeMap<Ground, Vec<Object>> = BTreeMap::new();
-        for (mut ground, mut objects) in self.0 {
-            if ground.namespace.is_empty() {
-                namespace.clone_into(&mut ground.namespace);
-            }
-            settled.entry(ground).or_default().append(&mut objects);
-        }
-        let mut problems = Problems::default();
-        for (ground, objects) in &mut settled {
-            objects.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-            for pair in objects.array_windows() {
-                let [one, other] = pair;
-                // Those that have only a generateName are different objects.
-                if one.name == other.name && !one.name.is_empty() {
-                    problems.add(format!("{} {}/{} is given twice", ground.kind, ground.namespace, one.name));
-                }
-            }
-        }
-        problems.into_result().map(|()| Self(settled))
-    }
-
-    /// The objects of a policy's kind in its namespace.
-    pub(super) fn of(&self, policy: &Policy) -> &[Object] {
-        let ground = Ground {
-            group: policy.target.group().to_owned(),
-            kind: policy.target.kind.clone(),
-            namespace: policy.key.namespace.clone(),
-        };
-        self.0.get(&ground).map_or(&[], Vec::as_slice)
     }
 }

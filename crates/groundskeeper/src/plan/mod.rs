@@ -3,42 +3,37 @@
 //! Asks the same engine as the controller, about objects from files or, if there are none, from a cluster. Changes
 //! nothing: it only reads and lists.
 
-mod cluster;
-mod documents;
-mod input;
-mod problems;
-mod table;
+pub(crate) mod documents;
+pub(crate) mod input;
+pub(crate) mod problems;
+pub(crate) mod table;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::ensure;
-use api::{DEFAULT_NAMESPACE, Rails};
 use clap::ValueEnum;
 use control::{Clock as _, SystemClock};
-use gc::{Plan, Policy};
+use gc::Plan;
 use jiff::Timestamp;
+use serde::Serialize;
 
-use crate::cluster::Connection;
-use crate::{names, output};
-use input::{GivenPolicy, Input, Objects};
-use problems::Problems;
+use crate::scene::{self, Detail, Question, Scene, Warning};
+use crate::{moment, output};
 use table::{Rows, Width};
-
-pub(crate) use cluster::observe;
-
-/// What stands in the namespace that neither a manifest nor a flag names.
-const NAMESPACE_FALLBACK: &str = "default";
 
 /// The exit status of `--exit-code` if something would be deleted.
 const WOULD_DELETE: u8 = 2;
 
 /// What stands in the help below the arguments.
 pub(crate) const HELP: &str = "\
-Policies are GarbageCollectionPolicies of groundskeeper.dev/v1alpha1; everything else in the files is an object that \
-they may select. If the files hold objects, also if only an empty list of them, no cluster is asked. An object that \
-names no namespace is then taken to lie in that of --namespace, even if its kind has no namespaces.
+Policies are GarbageCollectionPolicies and ClusterGarbageCollectionPolicies of groundskeeper.dev/v1alpha1; everything else \
+in the files is an object that they may select, and Namespaces among them tell the labels of namespaces. If the files \
+hold objects, also if only an empty list of them, no cluster is asked. An object that names no namespace is then taken to \
+lie in that of --namespace, unless its kind is known to have none; whether an owner exists is known only of owners in the \
+files.
+
+If a cluster is asked, its own policies take part, because they may keep objects from the given ones (--alone leaves them \
+out); a given policy takes the place of the one of its name, and what that has used of its budget counts.
 
 Exit status: 0; 1 after any error; with --exit-code 2 if there is something to delete.";
 
@@ -52,7 +47,7 @@ pub struct Args {
     filename: Vec<PathBuf>,
 
     /// The moment that the plan is made for, as RFC 3339, such as 2026-11-21T04:00:00Z. Default: now.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
     at: Option<Timestamp>,
 
     /// How the plan is written.
@@ -68,17 +63,12 @@ pub struct Args {
     #[arg(long)]
     exit_code: bool,
 
+    /// Ask a cluster for objects alone, and leave its own policies out. Default: they take part.
+    #[arg(long)]
+    alone: bool,
+
     #[command(flatten)]
-    connection: Connection,
-
-    /// The namespace of policies and objects that name none: 1 to 63 lower-case letters, digits and dashes. Default:
-    /// the kubeconfig's if a cluster is asked, else `default`.
-    #[arg(short, long, value_name = "NAMESPACE", value_parser = names::namespace)]
-    namespace: Option<String>,
-
-    /// The namespace that the operator runs in; nothing in it is ever deleted.
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE, value_parser = names::namespace)]
-    own_namespace: String,
+    scene: scene::Whereabouts,
 }
 
 /// How a plan is written.
@@ -92,88 +82,41 @@ enum Format {
     Json,
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "write a time as RFC 3339, such as 2026-11-21T04:00:00Z".to_owned())
+/// A plan, and what is to be known of it.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    warnings: &'a [Warning],
 }
 
 /// Makes the plan and prints it.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let at = args.at.unwrap_or_else(|| SystemClock.now());
-    let Input { policies, objects } = input::read(&args.filename)?;
-    ensure!(
-        !policies.is_empty(),
-        "there is no policy in {}: give a file with `apiVersion: groundskeeper.dev/v1alpha1` and `kind: GarbageCollectionPolicy`",
-        names_of(&args.filename)
-    );
-    let plan = match objects {
-        Some(objects) => offline(&args, policies, objects, at)?,
-        None => online(&args, policies, at).await?,
+    let now = SystemClock.now();
+    let input = scene::read_policies(&args.filename)?;
+    let question = Question {
+        at: args.at.unwrap_or(now),
+        now,
+        // JSON holds every object; a table counts those that no policy selects.
+        detail: if args.all || args.output == Format::Json { Detail::All } else { Detail::Selected },
+        alone: args.alone,
+        focus: None,
     };
-    print(&plan, &args)?;
+    let scene = scene::set(&args.scene, (input.policies, input.objects), question).await?;
+    let plan = scene.plan();
+    output::warn(&scene.warnings);
+    print(&plan, &scene, &args)?;
     let would_delete = args.exit_code && plan.summary.delete > 0;
     Ok(if would_delete { ExitCode::from(WOULD_DELETE) } else { ExitCode::SUCCESS })
 }
 
-fn offline(args: &Args, policies: Vec<GivenPolicy>, objects: Objects, at: Timestamp) -> anyhow::Result<Plan> {
-    let namespace = args.namespace.as_deref().unwrap_or(NAMESPACE_FALLBACK);
-    let policies = compile(policies, namespace, &args.own_namespace)?;
-    let objects = objects.settled_in(namespace)?;
-    let mut plan = Plan::new(at);
-    for policy in &policies {
-        plan.add(policy, objects.of(policy));
-    }
-    Ok(plan)
-}
-
-async fn online(args: &Args, policies: Vec<GivenPolicy>, at: Timestamp) -> anyhow::Result<Plan> {
-    let client = args.connection.client().await?;
-    let namespace = args.namespace.as_deref().unwrap_or_else(|| client.default_namespace());
-    let policies = compile(policies, namespace, &args.own_namespace)?;
-    let objects = cluster::observe(&client, &policies).await?;
-    let mut plan = Plan::new(at);
-    for (policy, objects) in policies.iter().zip(&objects) {
-        plan.add(policy, objects.iter());
-    }
-    Ok(plan)
-}
-
-/// Compiles all policies, or says of each why it cannot be.
-fn compile(given: Vec<GivenPolicy>, namespace: &str, own_namespace: &str) -> anyhow::Result<Vec<Policy>> {
-    let rails = Rails::new(own_namespace);
-    let mut problems = Problems::default();
-    let mut keys = BTreeSet::new();
-    let mut policies = Vec::new();
-    for GivenPolicy { mut policy, origin } in given {
-        policy.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
-        match Policy::compile(&policy, &rails) {
-            Ok(policy) if !keys.insert(policy.key.clone()) => {
-                problems.add(format!("{origin}: policy {} is given a second time", policy.key));
-            }
-            Ok(policy) => policies.push(policy),
-            Err(error) => {
-                let name = policy.metadata.name.as_deref().unwrap_or_default();
-                let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
-                problems.add(format!("{origin}: policy {namespace}/{name}: {error}"));
-            }
-        }
-    }
-    problems.into_result().map(|()| policies)
-}
-
-fn print(plan: &Plan, args: &Args) -> anyhow::Result<()> {
+fn print(plan: &Plan, scene: &Scene, args: &Args) -> anyhow::Result<()> {
     match args.output {
-        Format::Json => output::print_with(|mut out| {
-            serde_json::to_writer_pretty(&mut out, plan)?;
-            out.write_all(b"\n")
-        }),
+        Format::Json => output::print_json(&Answer { plan, warnings: &scene.warnings }),
         Format::Table | Format::Wide => {
             let rows = if args.all { Rows::All } else { Rows::Selected };
             let width = if args.output == Format::Wide { Width::Wide } else { Width::Narrow };
-            output::print(&table::render(plan, rows, width))
+            output::print(&table::render(plan, scene.left_out, rows, width))
         }
     }
-}
-
-fn names_of(files: &[PathBuf]) -> String {
-    files.iter().map(|file| input::name_of(file)).collect::<Vec<_>>().join(", ")
 }

@@ -6,13 +6,13 @@ use crate::limits::PROBLEMS_SHOWN_MAX;
 
 /// Problems in the order in which they were found.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+pub(crate) struct Problems {
     shown: Vec<String>,
     count: usize,
 }
 
 impl Problems {
-    pub(super) fn add(&mut self, problem: String) {
+    pub(crate) fn add(&mut self, problem: String) {
         self.count += 1;
         if self.shown.len() < PROBLEMS_SHOWN_MAX {
             self.shown.push(problem);
@@ -20,7 +20,7 @@ impl Problems {
     }
 
     /// An error with all of them, if there are any.
-    pub(super) fn into_result(self) -> anyhow::Result<()> {
+    pub(crate) fn into_result(self) -> anyhow::Result<()> {
         match &*self.shown {
             [] => Ok(()),
             [only] => Err(anyhow::Error::msg(only.clone())),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Table, presets};
-use gc::{Item, Plan, Summary};
+use gc::{Item, ObjectName, Plan, Summary};
 use jiff::Timestamp;
 use units::span_text;
 
@@ -41,8 +41,8 @@ pub(super) enum Rows {
     Selected,
 }
 
-/// The table, how much of it is hidden, and a summary.
-pub(super) fn render(plan: &Plan, rows: Rows, width: Width) -> String {
+/// The table, how much of it is hidden, and a summary. `left_out` are objects that the plan does not hold.
+pub(super) fn render(plan: &Plan, left_out: u64, rows: Rows, width: Width) -> String {
     let is_shown = |item: &&Item| rows == Rows::All || item.reason != "NotSelected";
     let shown: Vec<_> = plan.items.iter().filter(is_shown).collect();
     let hidden = plan.items.len() - shown.len();
@@ -51,15 +51,21 @@ pub(super) fn render(plan: &Plan, rows: Rows, width: Width) -> String {
         text += &table(&shown, plan.at, width);
         text += "\n\n";
     }
-    text += &footer(hidden, &plan.summary, plan.at);
+    text += &footer((hidden, left_out), &plan.summary, plan.at);
     text
 }
 
 fn table(items: &[&Item], at: Timestamp, width: Width) -> String {
+    let header: Vec<_> = HEADER.into_iter().take(width.columns()).collect();
+    grid(&header, items.iter().map(|item| cells(item, at).into_iter().take(width.columns()).collect()))
+}
+
+/// A table for people, as `kubectl` writes it; without a line end behind it.
+pub(crate) fn grid(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(HEADER.iter().take(width.columns()));
-    for item in items {
-        table.add_row(cells(item, at).into_iter().take(width.columns()));
+    table.load_style(presets::NOTHING).set_header(header);
+    for row in rows {
+        table.add_row(row);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, GAP));
@@ -68,12 +74,11 @@ fn table(items: &[&Item], at: Timestamp, width: Width) -> String {
 }
 
 fn cells(item: &Item, at: Timestamp) -> [String; 7] {
-    let name = if item.object.name.is_empty() { "<no name>" } else { &*item.object.name };
     let expires = item.expires_at.map_or_else(|| "-".to_owned(), |expires_at| relative(expires_at, at));
     [
         cell(&item.policy),
         cell(&item.object.kind),
-        cell(&format!("{}/{name}", item.object.namespace)),
+        place(&item.object),
         item.verdict.to_owned(),
         item.reason.to_owned(),
         expires,
@@ -81,8 +86,14 @@ fn cells(item: &Item, at: Timestamp) -> [String; 7] {
     ]
 }
 
+/// Namespace and name, or the name of what lies in no namespace.
+pub(crate) fn place(object: &ObjectName) -> String {
+    let name = if object.name.is_empty() { "<no name>" } else { &*object.name };
+    if object.namespace.is_empty() { cell(name) } else { cell(&format!("{}/{name}", object.namespace)) }
+}
+
 /// A text as it fits into a cell: on one line, and not endless.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     let mut clipped: String = text.chars().take(CELL_CHARS_MAX).collect();
     if clipped.len() < text.len() {
         clipped.push('…');
@@ -91,16 +102,17 @@ fn cell(text: &str) -> String {
 }
 
 /// A moment as seen from another: `in 5m`, `3h2m ago`, in its two largest units as `kubectl` writes ages.
-fn relative(moment: Timestamp, from: Timestamp) -> String {
+pub(crate) fn relative(moment: Timestamp, from: Timestamp) -> String {
     let seconds = moment.duration_since(from).as_secs();
     if seconds > 0 { format!("in {}", span_text(seconds)) } else { format!("{} ago", span_text(-seconds)) }
 }
 
-fn footer(hidden: usize, summary: &Summary, at: Timestamp) -> String {
+fn footer((hidden, left_out): (usize, u64), summary: &Summary, at: Timestamp) -> String {
     let mut text = String::new();
-    if hidden > 0 {
+    let all_hidden = u64::try_from(hidden).unwrap_or(u64::MAX).saturating_add(left_out);
+    if all_hidden > 0 {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "Not shown: {hidden} that the policies do not select (--all shows them).");
+        let _ = writeln!(text, "Not shown: {all_hidden} that the policies do not select (--all shows them).");
     }
     let Summary { delete, keep, protected, unresolvable } = summary;
     let (keep, at) = (keep - hidden, whole_seconds(at));
@@ -112,7 +124,7 @@ fn footer(hidden: usize, summary: &Summary, at: Timestamp) -> String {
 }
 
 /// The time as people write it.
-fn whole_seconds(at: Timestamp) -> Timestamp {
+pub(crate) fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 

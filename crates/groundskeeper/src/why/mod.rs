@@ -1,5 +1,5 @@
 //! `groundskeeper why`: what was done to an object, when, by which rule, on what evidence, by whom, and how it went; or why
-//! not.
+//! not. It tells the past; what is to come, `explain` tells.
 //!
 //! The past comes from the ledger, the present from the same engine as `plan`. Changes nothing.
 
@@ -9,7 +9,6 @@ mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::{Context as _, ensure};
 use api::DEFAULT_NAMESPACE;
@@ -17,6 +16,7 @@ use chassis::ledger::{self, DIRECTORY_DEFAULT, Past, Subject};
 use serde::Serialize;
 
 use crate::cluster::Connection;
+use crate::kind_name::KindName;
 use crate::names;
 use crate::output::{self, Form};
 use account::Incarnation;
@@ -32,7 +32,7 @@ configmap/NAME -n NAMESPACE. Each pod has its own; ask the one that did it, or c
 pub struct Args {
     /// The object: its kind, plural or plural.group, in any case, and its name, such as configmap/report.
     #[arg(value_name = "KIND/NAME")]
-    object: Named,
+    object: KindName,
 
     /// The object's namespace: 1 to 63 lower-case letters, digits and dashes.
     #[arg(short, long, value_name = "NAMESPACE", default_value = "default", value_parser = names::namespace)]
@@ -56,48 +56,6 @@ pub struct Args {
     /// How the answer is written.
     #[arg(short, long, value_enum, default_value_t = Form::Table)]
     output: Form,
-}
-
-/// A kind and a name, as they were written.
-#[derive(Clone, Debug)]
-struct Named {
-    kind: String,
-    name: String,
-}
-
-impl FromStr for Named {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('/') {
-            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => {
-                Ok(Self { kind: kind.to_ascii_lowercase(), name: name.to_owned() })
-            }
-            _ => Err("write the kind and the name, such as configmap/report".to_owned()),
-        }
-    }
-}
-
-impl Named {
-    /// Whether this kind is meant. The ledger holds no plurals: they are formed as the API's own convention does.
-    fn means(&self, kind: &str, group: &str) -> bool {
-        let singular = kind.to_ascii_lowercase();
-        self.is_one_of(&[&plural(&singular), &singular], group)
-    }
-
-    fn is_one_of(&self, names: &[&str], group: &str) -> bool {
-        names.iter().any(|&name| self.kind == name || self.kind == format!("{name}.{group}"))
-    }
-}
-
-/// The plural of a kind in lower case, by the convention that almost all kinds follow (apimachinery v0.36,
-/// `UnsafeGuessKindToResource`).
-fn plural(singular: &str) -> String {
-    match singular.strip_suffix('y') {
-        Some(stem) => format!("{stem}ies"),
-        None if singular.ends_with('s') => format!("{singular}es"),
-        None => format!("{singular}s"),
-    }
 }
 
 /// The answer.
@@ -172,7 +130,7 @@ async fn past(args: &Args) -> anyhow::Result<(Past, Option<String>)> {
         return Ok((Past::default(), Some(unread)));
     }
     let Args { object, namespace, ledger, .. } = args.clone();
-    let is_meant = move |subject: &Subject, object: &Named| {
+    let is_meant = move |subject: &Subject, object: &KindName| {
         let group = subject.api_version.split_once('/').map_or("", |(group, _)| group);
         let lies_there = subject.namespace == namespace || subject.namespace.is_empty();
         lies_there && subject.name == object.name && object.means(&subject.kind, group)
@@ -182,35 +140,4 @@ async fn past(args: &Args) -> anyhow::Result<(Past, Option<String>)> {
     });
     let past = read.await?.with_context(|| format!("cannot read the ledger in {}", args.ledger.display()))?;
     Ok((past, None))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kind_is_known_by_each_of_its_names() {
-        let table = [
-            ("ConfigMap", "ConfigMap", "", true),
-            ("configmaps", "ConfigMap", "", true),
-            ("jobs.batch", "Job", "batch", true),
-            ("job.batch", "Job", "batch", true),
-            ("Job", "Job", "batch", true),
-            ("networkpolicies", "NetworkPolicy", "networking.k8s.io", true),
-            ("ingresses", "Ingress", "networking.k8s.io", true),
-            ("jobs.example.com", "Job", "batch", false),
-            ("secrets", "ConfigMap", "", false),
-        ];
-        for (given, kind, group, expected) in table {
-            let named: Named = format!("{given}/x").parse().unwrap();
-            assert_eq!(named.means(kind, group), expected, "{given} {kind}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_a_kind_and_a_name_is_refused_with_what_to_write() {
-        for text in ["", "configmap", "configmap/", "/report"] {
-            assert!(text.parse::<Named>().unwrap_err().contains("configmap/report"), "{text}");
-        }
-    }
 }

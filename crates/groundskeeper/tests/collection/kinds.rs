@@ -65,7 +65,7 @@ async fn a_target_that_makes_no_sense_is_refused_by_a_condition() {
     let table = [
         (
             "cluster-wide",
-            policy("cluster-wide").on("v1", "Namespace"),
+            policy("cluster-wide").on("rbac.authorization.k8s.io/v1", "ClusterRole"),
             "KindNotNamespaced",
             "has no namespaces",
         ),

@@ -24,6 +24,7 @@ async fn a_status_says_what_is_matched_pending_protected_and_deleted() {
         ["matched", "pending", "protected", "deleted"]
             .map(|count| policy["status"][count].as_i64().unwrap_or(-1))
     };
+    team.collecting(&sweep).await;
     let found = team.policy_is(&sweep, "three are matched", |policy| counts(policy) == [3, 2, 1, 0]).await;
     assert_eq!(time(&found["status"]["nextExpiry"]), first.due(600), "{found}");
     assert!(found["status"]["lastDeletion"].is_null(), "{found}");
@@ -49,9 +50,12 @@ async fn kubectl_shows_the_columns() {
     team.policy_is(&sweep, "one is matched", |policy| policy["status"]["matched"] == 1).await;
     let table = kubectl(team.cluster, &["get", "gcp", "--namespace", &team.namespace], "");
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    let columns = ["NAME", "KIND", "TTL", "MATCHED", "PENDING", "DELETED", "READY", "REASON", "AGE"];
+    let columns =
+        ["NAME", "MODE", "TARGET", "WHEN", "MATCHED", "PENDING", "DELETED", "READY", "REASON", "AGE"];
     assert_eq!(rows[0], columns, "{table}");
-    assert_eq!(rows[1][..8], ["sweep", "ConfigMap", "600", "1", "1", "0", "True", "Collecting"], "{table}");
+    let row =
+        ["sweep", "Enforce", "ConfigMap", "10m", "after", "creation", "1", "1", "0", "True", "Collecting"];
+    assert_eq!(rows[1][..11], row, "{table}");
 
     kubectl(
         team.cluster,

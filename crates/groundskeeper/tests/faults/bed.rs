@@ -9,13 +9,13 @@ use control::Mutant;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::Value;
+use testbed::ControlPlane;
 use testbed::faults::{FaultProxy, Faults};
-use testbed::{ControlPlane, Shared};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
 
 use crate::support::operator::{Launch, Operator};
 use crate::support::team::Made;
-use crate::support::{self, identity, install_crds, install_rbac};
+use crate::support::{self, identity};
 
 /// How long a check waits for what is to come by itself.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,12 +31,7 @@ impl Bed {
     /// Waits for one's turn, and leaves nothing of the check before. The operators will lack this safety.
     #[allow(clippy::large_futures, reason = "once for each test")]
     pub(crate) async fn turn(mutant: Option<Mutant>) -> Self {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        static CLUSTER: Shared = Shared::new(support::audited);
-        let turn = TURN.lock().await;
-        let cluster = CLUSTER.get().await.unwrap();
-        install_crds(cluster);
-        install_rbac(cluster, &["configmaps"]);
+        let (turn, cluster) = support::turn().await;
         let bed = Self { cluster, mutant, _turn: turn };
         bed.clear().await;
         bed

@@ -65,12 +65,14 @@ async fn an_installation_is_made_once_kept_and_taken_away_without_a_trace() {
     let left = |present: Vec<String>| {
         present.into_iter().filter(|text| !text.starts_with("Event")).collect::<Vec<_>>()
     };
-    eventually(cluster, "only the definition is left", async || {
-        let present = left(everything(cluster));
-        holds(
-            present == [r#"CustomResourceDefinition/"garbagecollectionpolicies.groundskeeper.dev""#],
-            format!("{present:#?}"),
-        )
+    let definitions = [
+        r#"CustomResourceDefinition/"clustergarbagecollectionpolicies.groundskeeper.dev""#,
+        r#"CustomResourceDefinition/"garbagecollectionpolicies.groundskeeper.dev""#,
+    ];
+    eventually(cluster, "only the definitions are left", async || {
+        let mut present = left(everything(cluster));
+        present.sort();
+        holds(present == definitions, format!("{present:#?}"))
     })
     .await;
     assert!(team.look_at(&sweep).await.is_some());

@@ -15,6 +15,8 @@ pub(crate) struct Request {
     /// When the server received it.
     pub(crate) at: Timestamp,
     pub(crate) code: u64,
+    /// As whom the operator asked; empty if as itself.
+    pub(crate) acting_as: String,
     pub(crate) body: Value,
 }
 
@@ -64,6 +66,7 @@ fn request(event: &Value) -> Request {
         name: text(&object["name"]),
         at: event["requestReceivedTimestamp"].as_str().unwrap().parse().unwrap(),
         code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
+        acting_as: text(&event["impersonatedUser"]["username"]),
         body: event["requestObject"].clone(),
     }
 }

@@ -14,13 +14,16 @@ pub(crate) fn object(api_version: &str, kind: &str, name: &str) -> Draft {
     Draft(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}))
 }
 
-/// A policy on all `ConfigMaps` that deletes after an hour, until it is told otherwise. Its author is the administrator,
+/// A policy on all `ConfigMaps` that deletes after an hour, until it is told otherwise; no budget holds it
+/// up. Its author is the administrator,
 /// as admission would have stamped it.
 pub(crate) fn policy(name: &str) -> Draft {
     let Draft(mut policy) = object("groundskeeper.dev/v1alpha1", "GarbageCollectionPolicy", name);
     policy["spec"] = json!({
         "targetResource": {"apiVersion": "v1", "kind": "ConfigMap"},
         "ttl": {"secondsAfterCreation": 3600},
+        "mode": "Enforce",
+        "budget": {"percent": 100},
     });
     Draft(policy).written_by("admin", "system:masters\nsystem:authenticated")
 }

@@ -25,7 +25,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use testbed::{ControlPlane, Identity, Options};
+use testbed::{ControlPlane, Identity, Options, Shared};
+use tokio::sync::{Mutex, MutexGuard};
 
 /// How long anything may take that is to come by itself. It bounds a failure; nothing is measured by it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -42,6 +43,17 @@ pub(crate) fn audited() -> Options {
         .kwok(false)
         .api_server_flag(format!("--audit-policy-file={policy}"))
         .api_server_flag("--audit-log-path=-")
+}
+
+/// A control plane with our manifests for those tests that start operators of their own: one test at a time.
+pub(crate) async fn turn() -> (MutexGuard<'static, ()>, &'static ControlPlane) {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    static CLUSTER: Shared = Shared::new(audited);
+    let turn = TURN.lock().await;
+    let cluster = CLUSTER.get().await.unwrap();
+    install_crds(cluster);
+    install_rbac(cluster, &["configmaps"]);
+    (turn, cluster)
 }
 
 /// The operator's own identity: never an administrator's.

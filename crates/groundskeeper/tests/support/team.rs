@@ -56,7 +56,9 @@ impl<'a> Team<'a> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         match kind {
-            "CustomResourceDefinition" | "ClusterRole" => Api::all_with(self.client.clone(), &resource),
+            "CustomResourceDefinition" | "ClusterRole" | "Namespace" | "ClusterGarbageCollectionPolicy" => {
+                Api::all_with(self.client.clone(), &resource)
+            }
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
         }
     }

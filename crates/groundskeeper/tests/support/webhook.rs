@@ -1,46 +1,10 @@
-//! The smallest installation of the admission webhook: its rights, and configurations that lead to loopback.
+//! The smallest installation of the admission webhook: configurations that lead to loopback.
 
 use serde_json::{Value, json};
 use testbed::ControlPlane;
 
 use super::operator::{Launch, Operator};
 use super::{eventually, holds, identity, kubectl};
-
-/// Grants the operator what the webhook's certificates take.
-pub(crate) fn install_rights(cluster: &ControlPlane) {
-    let subject =
-        json!([{"kind": "ServiceAccount", "name": "groundskeeper", "namespace": "groundskeeper-system"}]);
-    let webhooks = ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"];
-    let group = "rbac.authorization.k8s.io";
-    let documents = [
-        json!({
-            "apiVersion": format!("{group}/v1"), "kind": "Role",
-            "metadata": {"name": "groundskeeper-certificates", "namespace": "groundskeeper-system"},
-            "rules": [
-                {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-                {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["groundskeeper-webhook-tls"], "verbs": ["get", "update"]},
-            ],
-        }),
-        json!({
-            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding",
-            "metadata": {"name": "groundskeeper-certificates", "namespace": "groundskeeper-system"},
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": "groundskeeper-certificates"},
-            "subjects": subject,
-        }),
-        json!({
-            "apiVersion": format!("{group}/v1"), "kind": "ClusterRole",
-            "metadata": {"name": "groundskeeper-certificates"},
-            "rules": [{"apiGroups": ["admissionregistration.k8s.io"], "resources": webhooks, "resourceNames": ["groundskeeper"], "verbs": ["get", "patch"]}],
-        }),
-        json!({
-            "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
-            "metadata": {"name": "groundskeeper-certificates"},
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "groundskeeper-certificates"},
-            "subjects": subject,
-        }),
-    ];
-    apply(cluster, &documents);
-}
 
 /// Applies manifests as the administrator.
 pub(crate) fn apply(cluster: &ControlPlane, documents: &[Value]) {
@@ -60,8 +24,9 @@ pub(crate) fn configure(cluster: &ControlPlane, operators: &[&Operator]) {
             "sideEffects": "None",
             "timeoutSeconds": 5,
             "rules": [{
-                "apiGroups": ["groundskeeper.dev"], "apiVersions": ["v1alpha1"], "scope": "Namespaced",
-                "operations": ["CREATE", "UPDATE"], "resources": ["garbagecollectionpolicies"],
+                "apiGroups": ["groundskeeper.dev"], "apiVersions": ["v1alpha1"], "scope": "*",
+                "operations": ["CREATE", "UPDATE"],
+                "resources": ["garbagecollectionpolicies", "clustergarbagecollectionpolicies"],
             }],
         })
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use kube::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::ControlPlane;
 
 use super::watcher::Stopwatch;
@@ -32,14 +32,21 @@ impl Load {
 
     /// A policy on this namespace's ConfigMaps, with the limit lifted.
     pub(super) async fn policy(&self, ttl_seconds: i64) -> Result<()> {
+        self.policy_with(&json!({"secondsAfterCreation": ttl_seconds})).await
+    }
+
+    /// The same with any `ttl`.
+    pub(super) async fn policy_with(&self, ttl: &Value) -> Result<()> {
         let policy = json!({
             "apiVersion": "groundskeeper.dev/v1alpha1",
             "kind": "GarbageCollectionPolicy",
             "metadata": {"name": "bench"},
             "spec": {
                 "targetResource": {"apiVersion": "v1", "kind": "ConfigMap", "labelSelector": {"matchLabels": {"bench": "yes"}}},
-                "ttl": {"secondsAfterCreation": ttl_seconds},
-                "behavior": {"maxDeletionsPerSecond": 10_000},
+                "ttl": ttl,
+                "behavior": {"maxDeletionsPerSecond": 10_000, "batchSize": 1_000},
+                "mode": "Enforce",
+                "budget": {"percent": 100},
             },
         });
         let path = format!(
@@ -58,6 +65,43 @@ impl Load {
             .try_collect::<()>()
             .await?;
         Ok(count as f64 / clock.seconds())
+    }
+
+    /// Creates so many as fast as the server takes them, each with annotations of its own; returns how many per second.
+    pub(super) async fn create_marked(
+        &self,
+        prefix: &str,
+        count: usize,
+        annotations: impl Fn(usize) -> Value,
+    ) -> Result<f64> {
+        let clock = Stopwatch::start();
+        stream::iter(0..count)
+            .map(|number| self.post(prefix, number, (200, annotations(number))))
+            .buffer_unordered(CREATIONS_IN_FLIGHT)
+            .try_collect::<()>()
+            .await?;
+        Ok(count as f64 / clock.seconds())
+    }
+
+    /// Deletes each at its moment, so many per second, and says how many seconds after it that was accepted.
+    pub(super) async fn delete_on_time(
+        &self,
+        prefix: &str,
+        count: usize,
+        per_second: u32,
+        in_flight: usize,
+    ) -> Result<Vec<f64>> {
+        let clock = Stopwatch::start();
+        stream::iter(0..count)
+            .map(async |number| {
+                let due = number as f64 / f64::from(per_second);
+                let wait = due - clock.seconds();
+                tokio::time::sleep(Duration::try_from_secs_f64(wait).unwrap_or_default()).await;
+                self.delete_one(prefix, number).await.map(|()| clock.seconds() - due)
+            })
+            .buffer_unordered(in_flight)
+            .try_collect()
+            .await
     }
 
     /// Creates so many, evenly, at so many per second.
@@ -97,10 +141,18 @@ impl Load {
     }
 
     async fn create_one(&self, prefix: &str, number: usize, bytes: usize) -> Result<()> {
+        self.post(prefix, number, (bytes, json!({}))).await
+    }
+
+    async fn post(&self, prefix: &str, number: usize, (bytes, annotations): (usize, Value)) -> Result<()> {
         let object = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": format!("{prefix}-{number:06}"), "labels": {"bench": "yes"}},
+            "metadata": {
+                "name": format!("{prefix}-{number:06}"),
+                "labels": {"bench": "yes"},
+                "annotations": annotations,
+            },
             "data": {"payload": "x".repeat(bytes)},
         });
         post(&self.client, &format!("/api/v1/namespaces/{}/configmaps", self.namespace), &object).await
@@ -113,7 +165,7 @@ impl Load {
     }
 }
 
-async fn post(client: &Client, path: &str, object: &serde_json::Value) -> Result<()> {
+async fn post(client: &Client, path: &str, object: &Value) -> Result<()> {
     let request = http::Request::post(path)
         .header("content-type", "application/json")
         .body(serde_json::to_vec(object)?)?;

@@ -13,6 +13,7 @@
 #![allow(clippy::indexing_slicing, reason = "indexing JSON gives null where there is nothing")]
 
 mod admission;
+mod gc;
 mod load;
 mod operator;
 mod watcher;
@@ -41,6 +42,19 @@ pub(crate) struct Args {
     /// Only this run. May be given again. Default: all.
     #[arg(long, value_enum)]
     only: Vec<Run>,
+
+    #[command(subcommand)]
+    suite: Option<Suite>,
+}
+
+/// Other things to measure than what the operator does with its defaults.
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Suite {
+    /// What the garbage collector promises of its speed: in process, then against a real control plane.
+    Gc(gc::Args),
+    /// One measurement of `gc`, for itself alone.
+    #[command(hide = true)]
+    Tracked(gc::Tracked),
 }
 
 /// What is measured.
@@ -72,8 +86,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if cfg!(debug_assertions) {
         return in_release();
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(measure(args))?;
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match &args.suite {
+        None => runtime()?.block_on(measure(args))?,
+        Some(Suite::Gc(args)) => runtime()?.block_on(gc::measure(args))?,
+        Some(Suite::Tracked(args)) => gc::track(args)?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,7 +113,7 @@ async fn measure(args: &Args) -> Result<()> {
     operator::install(&cluster, &binary)?;
     let bench = Bench { cluster, binary };
 
-    println!("\n| what | measured | goal |\n|---|---|---|");
+    head();
     let wanted = |run| args.only.is_empty() || args.only.contains(&run);
     if wanted(Run::Throughput) {
         bench.throughput(args.objects).await?;
@@ -339,6 +357,10 @@ impl Bench {
 
 fn per_object(seconds: f64, objects: usize) -> String {
     format!("{:.0} µs", seconds * 1e6 / objects as f64)
+}
+
+fn head() {
+    println!("\n| what | measured | goal |\n|---|---|---|");
 }
 
 fn row(what: &str, measured: &str, goal: &str) {

@@ -45,6 +45,16 @@ pub(super) fn build() -> Result<PathBuf> {
     path.context("cargo did not say where the operator is")
 }
 
+/// Installs all that an installation has but the workload: the kinds, the rights, the guards, the level of priority.
+pub(super) fn install_all(cluster: &ControlPlane, binary: &Path) -> Result<()> {
+    let args = ["install", "--print", "--no-workload", "--collect", "configmaps"];
+    let manifests = Command::new(binary).args(args).output().context("running the operator")?;
+    ensure!(manifests.status.success(), "{args:?}: {}", String::from_utf8_lossy(&manifests.stderr));
+    kubectl(cluster, &["apply", "--server-side", "--filename=-"], &manifests.stdout)?;
+    kubectl(cluster, &["apply", "--filename=-"], BINDING.as_bytes())?;
+    kubectl(cluster, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], b"")
+}
+
 /// Installs CRDs and RBAC.
 pub(super) fn install(cluster: &ControlPlane, binary: &Path) -> Result<()> {
     for args in [vec!["crds"], vec!["rbac", "--collect", "configmaps"]] {
@@ -172,10 +182,7 @@ impl Operator {
     }
 
     pub(super) fn resident_bytes(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kilobytes * 1024)
+        resident_bytes_of(self.process.pid())
     }
 
     /// Waits until it leads.
@@ -252,6 +259,14 @@ impl Operator {
         addresses.insert(purpose.to_owned(), address.clone());
         Ok(address)
     }
+}
+
+/// Memory that a process holds now.
+pub(super) fn resident_bytes_of(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kilobytes * 1024)
 }
 
 /// Seconds of CPU that a process has used so far; the kernel counts in hundredths.

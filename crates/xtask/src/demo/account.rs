@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::site::{Authors, Site, shown};
 use super::takeover::records;
 
-/// An object that was collected at the beginning, and a name of the same length for the forgery.
+/// An object that was collected at the beginning, and a name of the same length for a forgery.
 const OBJECT: &str = "preview-41";
 const FORGED: &str = "preview-4l";
 
@@ -14,17 +14,15 @@ const FORGED: &str = "preview-4l";
 const SOUND: [&str; 5] =
     ["gk-crds", "gk-operator-rights", "gk-admission-policies", "gk-lease", "gk-ledger-anchor"];
 
-/// Asks why an object is gone.
-pub(super) async fn ask_why(site: &Site) -> Result<()> {
+/// Asks why a ConfigMap is gone; the answer must hold these words.
+pub(super) async fn ask_why(site: &Site, name: &str, words: &[&str]) -> Result<()> {
     let Site { namespace, context_flag, .. } = site;
     let ledger = shown(&site.ledger());
     let own = site.own_namespace_flag("--own-namespace");
     let line =
-        format!("groundskeeper why configmap/{OBJECT} -n {namespace} --ledger {ledger}{context_flag}{own}");
+        format!("groundskeeper why configmap/{name} -n {namespace} --ledger {ledger}{context_flag}{own}");
     let said = site.shell.show(&line).await?;
-    for expected in
-        ["delete: deleted", &format!("{namespace}/previews"), "dueSince=", "there is no configmap"]
-    {
+    for expected in ["delete: deleted", "dueSince=", "there is no configmap"].iter().chain(words) {
         ensure!(said.contains(expected), "it does not say `{expected}`");
     }
     Ok(())

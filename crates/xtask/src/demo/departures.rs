@@ -17,7 +17,7 @@ use kube::{Client, Resource};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Departures that wait to be told; the demo has ten objects.
+/// Departures that wait to be told; the demo has some eighty objects.
 const QUEUE_MAX: usize = 100;
 
 /// An object that is gone.

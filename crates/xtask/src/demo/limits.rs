@@ -11,6 +11,9 @@ pub(super) const COMMAND_DEADLINE: Duration = Duration::from_mins(4);
 /// What the cluster does by itself within a second or two: aggregate rights, delete pods, take in a status.
 pub(super) const SOON: Duration = Duration::from_secs(45);
 
+/// Nothing more goes, if nothing has gone for so long: what is due goes within milliseconds.
+pub(super) const SETTLED: Duration = Duration::from_secs(1);
+
 /// The operator is ready: a second, or many on a machine that is busy with a build.
 pub(super) const OPERATOR_READY: Duration = Duration::from_mins(1);
 

@@ -8,11 +8,13 @@
 
 mod account;
 mod authors;
+mod budget;
 mod cluster;
 mod departures;
 mod install;
 mod leash;
 mod limits;
+mod modes;
 mod operator;
 mod play;
 mod program;
@@ -274,14 +276,15 @@ impl Demo {
 /// What is shown while both replicas run.
 async fn play_first(site: &Site, pages: &[(&'static str, SocketAddr)]) -> Result<()> {
     play::play(site, pages).await?;
+    budget::play(site).await?;
+    site.screen.step("A mistake is refused, or warned of, with what to write instead");
+    play::be_corrected(site).await?;
     site.screen.step("A policy does only what its author may do");
     authors::play(site).await
 }
 
 /// What is asked afterwards.
 async fn look_back(site: &Site) -> Result<()> {
-    site.screen.step("Why is it gone?");
-    account::ask_why(site).await?;
     site.screen.step("Can the ledger be believed?");
     account::verify(site).await?;
     site.screen.step("Ask the doctor");

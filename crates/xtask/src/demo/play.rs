@@ -1,23 +1,20 @@
 //! The main job, on real objects: a list of steps, each of which checks what came of it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use control::{Clock as _, SystemClock};
-use jiff::{SignedDuration, Timestamp};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::departures::{Departure, Departures};
-use super::limits::{LATENESS_MAX, SOON};
-use super::replicas;
+use super::departures::Departures;
 use super::site::Site;
+use super::{modes, replicas};
 
-const POLICY_FILES: &str = "-f examples/gc/finished-jobs.yaml -f examples/gc/temporary-configmaps.yaml";
+/// The policies of the main job, as kubectl and `plan` take them.
+pub(super) const POLICY_FILES: &str =
+    "-f examples/gc/finished-jobs.yaml -f examples/gc/temporary-configmaps.yaml";
 
 /// What the policies delete, as in `examples/gc/objects`.
-const GOING: [(&str, &str); 6] = [
+pub(super) const GOING: [(&str, &str); 6] = [
     ("configmap", "preview-41"),
     ("configmap", "preview-42"),
     ("configmap", "preview-43"),
@@ -26,8 +23,14 @@ const GOING: [(&str, &str); 6] = [
     ("job", "report-wed"),
 ];
 
+/// The Jobs that complete by themselves.
+const COMPLETING: [&str; 5] = ["report-mon", "report-tue", "report-wed", "report-audit", "migration"];
+
 /// What is protected by its annotation.
 const PROTECTED: [(&str, &str); 2] = [("configmap", "preview-44"), ("job", "report-audit")];
+
+/// What a policy selects, but for a condition.
+const UNFINISHED: [(&str, &str); 1] = [("job", "report-thu")];
 
 /// What no policy selects.
 const NOT_SELECTED: [(&str, &str); 2] = [("configmap", "settings"), ("job", "migration")];
@@ -40,12 +43,12 @@ pub(super) async fn play(site: &Site, pages: &[(&'static str, SocketAddr)]) -> R
     let mut departures = Departures::watch(site.client.clone(), &site.namespace).await?;
     screen.step("Ask first: what would be deleted?");
     plan(site).await?;
-    screen.step("Let it happen");
-    collect(site, &mut departures).await?;
+    screen.step("Let it watch, in mode Plan: nothing goes");
+    modes::rehearse(site, &mut departures).await?;
+    screen.step("Let it happen: mode Enforce");
+    modes::collect(site, &mut departures).await?;
     screen.step("What is still there");
     show_what_stays(site).await?;
-    screen.step("A mistake is refused, with what to write instead");
-    be_refused(site).await?;
     screen.step("What Groundskeeper says about it");
     show_status(site).await?;
     show_events(site).await?;
@@ -54,19 +57,22 @@ pub(super) async fn play(site: &Site, pages: &[(&'static str, SocketAddr)]) -> R
 
 async fn create_objects(site: &Site) -> Result<()> {
     site.screen.say(
-        "5 Jobs and 5 ConfigMaps: of each kind, 3 to collect, 1 protected, 1 that is nobody's business.",
+        "6 Jobs and 5 ConfigMaps: of each kind, 3 to collect, 1 protected, 1 that is nobody's business; and a Job that \
+         has not finished.",
     );
     site.shell.show(&site.kubectl("apply -f examples/gc/objects")).await?;
-    site.shell.show(&site.kubectl("wait --for=condition=Complete job --all --timeout=180s")).await?;
+    let finished = COMPLETING.join(" ");
+    let wait = format!("wait --for=condition=Complete job {finished} --timeout=180s");
+    site.shell.show(&site.kubectl(&wait)).await?;
     site.shell.show(&site.kubectl("get jobs,pods")).await?;
     Ok(())
 }
 
 async fn plan(site: &Site) -> Result<()> {
     site.screen.say(
-        "A policy selects by kind and labels, and says how long an object lives. `plan` asks the engine that the \
-         operator runs on, and changes nothing. (Conditions such as \"only if finished\" come later; here all Jobs \
-         are complete already.)",
+        "One policy is for the ConfigMaps of previews: they go 12 s after they were created. The other one is for the \
+         Jobs of a report: they go 15 s after they have completed. `plan` asks the engine that the operator runs on, \
+         and changes nothing.",
     );
     let line = format!("groundskeeper plan {POLICY_FILES} -n {}{}", site.namespace, site.context_flag);
     site.shell.show(&line).await?;
@@ -83,8 +89,9 @@ fn expected_verdicts() -> impl Iterator<Item = ((&'static str, &'static str), &'
     // Where pulling an image took long, some time may be up already.
     let going = GOING.into_iter().map(|object| (object, &["NotYet", "Expired"][..]));
     let protected = PROTECTED.into_iter().map(|object| (object, &["ProtectedByAnnotation"][..]));
+    let unfinished = UNFINISHED.into_iter().map(|object| (object, &["ConditionNotMet"][..]));
     let others = NOT_SELECTED.into_iter().map(|object| (object, &["NotSelected"][..]));
-    going.chain(protected).chain(others)
+    going.chain(protected).chain(unfinished).chain(others)
 }
 
 /// The plan's reason for an object, or `nothing`.
@@ -96,74 +103,6 @@ fn verdict_of(plan: &Value, (kind, name): (&str, &str)) -> String {
             && object["kind"].as_str().is_some_and(|found| found.eq_ignore_ascii_case(kind))
     };
     items.iter().find(is_it).and_then(|item| item["reason"].as_str()).unwrap_or("nothing").to_owned()
-}
-
-/// Applies the policies, and watches what they are for.
-async fn collect(site: &Site, departures: &mut Departures) -> Result<()> {
-    let applied = SystemClock.now();
-    site.shell.show(&site.kubectl(&format!("apply {POLICY_FILES}"))).await?;
-    let ttls = ttls(site).await?;
-    let longest = ttls.values().max().copied().unwrap_or_default();
-    site.screen.gap();
-    site.screen.output(&format!("{:<10}{:<15}{:>8}   deleted (times in UTC)", "due", "gone", "late"));
-    let mut missing: BTreeSet<_> = GOING.into_iter().collect();
-    let mut worst = SignedDuration::ZERO;
-    while !missing.is_empty() {
-        let waited = SystemClock.now().duration_since(applied);
-        ensure!(waited.unsigned_abs() < longest.unsigned_abs() + SOON, "not deleted in time: {missing:?}");
-        site.screen.fleeting(&format!("{} to come; waiting for {} s", missing.len(), waited.as_secs()));
-        let Some(gone) = departures.next(Duration::from_secs(1)).await? else { continue };
-        let expected = missing.len();
-        missing.retain(|object| *object != (gone.kind, gone.name.as_str()));
-        ensure!(missing.len() < expected, "{} was not to be deleted", name_of(&gone));
-        let ttl = ttls.get(gone.kind).copied().context("no policy is on this kind")?;
-        worst = worst.max(tell(site, &gone, ttl, applied)?);
-    }
-    ensure!(
-        worst.unsigned_abs() <= LATENESS_MAX,
-        "the latest was {} ms late; more than {} s is a failure",
-        worst.as_millis(),
-        LATENESS_MAX.as_secs()
-    );
-    site.screen.gap();
-    let note = "6 of 6 were deleted, none before its time";
-    site.screen.holds(&format!(
-        "{note}; the latest {} ms after it, as a watch beside the operator saw it",
-        worst.as_millis()
-    ));
-    Ok(())
-}
-
-/// How long objects live, by their kind in lower case, as the policies in the cluster say.
-async fn ttls(site: &Site) -> Result<BTreeMap<String, SignedDuration>> {
-    let form = "{range .items[*]}{.spec.targetResource.kind}={.spec.ttl.secondsAfterCreation}{\"\\n\"}{end}";
-    let found = site.shell.quietly(&site.kubectl(&format!("get gcp -o jsonpath='{form}'"))).await?;
-    let ttls = found.lines().map(|line| {
-        let (kind, seconds) = line.split_once('=').context("a policy without a kind")?;
-        Ok((
-            kind.to_lowercase(),
-            SignedDuration::from_secs(seconds.parse().context("a policy without a ttl")?),
-        ))
-    });
-    ttls.collect()
-}
-
-/// Tells of one deletion, and returns how late it was.
-fn tell(site: &Site, gone: &Departure, ttl: SignedDuration, applied: Timestamp) -> Result<SignedDuration> {
-    let due = gone.created.checked_add(ttl).context("a time beyond the calendar")?;
-    if gone.gone < due {
-        bail!("{} was due at {due}, and deleted before: at {}", name_of(gone), gone.gone);
-    }
-    let late = gone.gone.duration_since(due.max(applied));
-    let note = if due < applied { " (its time was up before the policy came)" } else { "" };
-    let (due, at) = (due.strftime("%H:%M:%S").to_string(), gone.gone.strftime("%H:%M:%S%.3f").to_string());
-    let late_text = format!("{} ms", late.as_millis());
-    site.screen.output(&format!("{due:<10}{at:<15}{late_text:>8}   {}{note}", name_of(gone)));
-    Ok(late)
-}
-
-fn name_of(departure: &Departure) -> String {
-    format!("{}/{}", departure.kind, departure.name)
 }
 
 async fn show_what_stays(site: &Site) -> Result<()> {
@@ -180,20 +119,30 @@ async fn show_what_stays(site: &Site) -> Result<()> {
     let is_there = |(kind, name): (&str, &str)| {
         names.lines().any(|line| line.starts_with(kind) && line.ends_with(&format!("/{name}")))
     };
-    for object in PROTECTED.into_iter().chain(NOT_SELECTED) {
+    for object in PROTECTED.into_iter().chain(UNFINISHED).chain(NOT_SELECTED) {
         ensure!(is_there(object), "{object:?} was to stay, and is gone");
     }
     for object in GOING {
         ensure!(!is_there(object), "{object:?} was deleted, and is there");
     }
     site.screen.gap();
-    site.screen.holds("the protected and those that no policy selects are still there");
+    site.screen.holds("the protected, the unfinished and those that no policy selects are still there");
     Ok(())
 }
 
-async fn be_refused(site: &Site) -> Result<()> {
-    let said = site.shell.show_refused(&site.kubectl("apply -f examples/gc/refused/leases.yaml")).await?;
-    ensure!(said.contains("leases are never collected"), "the refusal does not say why");
+/// Shows what the API server itself refuses, and what is warned of because it would collect nothing.
+pub(super) async fn be_corrected(site: &Site) -> Result<()> {
+    let said =
+        site.shell.show_refused(&site.kubectl("apply -f examples/gc/mistakes/two-answers.yaml")).await?;
+    ensure!(said.contains("ttl needs exactly one of"), "the refusal does not say why");
+    site.screen.gap();
+    site.screen.say("This one is sound, but would never collect anything:");
+    let line = format!(
+        "groundskeeper plan -f examples/gc/mistakes/no-such-field.yaml --alone -n {}{} 2>&1",
+        site.namespace, site.context_flag
+    );
+    let said = site.shell.show(&line).await?;
+    ensure!(said.contains("status.success"), "nobody warns of a field that there is not");
     Ok(())
 }
 
@@ -223,7 +172,10 @@ async fn show_events(site: &Site) -> Result<()> {
 
 async fn show_metrics(site: &Site, pages: &[(&'static str, SocketAddr)]) -> Result<()> {
     site.screen.gap();
-    site.screen.say("And from its metrics, the lines on deletions:");
+    site.screen.say(
+        "And from its metrics, the lines on deletions. Lateness counts from the due time, which for the ConfigMaps was \
+         up already in mode Plan:",
+    );
     let lines = replicas::metrics(pages).await?;
     let shown = ["groundskeeper_gc_deletions_total", "groundskeeper_gc_deletion_lateness_seconds_"];
     let is_shown = |line: &&String| {

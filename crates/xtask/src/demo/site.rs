@@ -1,8 +1,11 @@
 //! Where the demo plays: what the play needs to know of a cluster, whosever it is.
 
+use std::fmt::Write as _;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, Result, ensure};
 use kube::Client;
 
 use super::screen::Screen;
@@ -46,6 +49,23 @@ impl Site {
     /// A kubectl line on the objects' namespace.
     pub(super) fn kubectl(&self, arguments: &str) -> String {
         format!("{} {arguments}", self.kubectl)
+    }
+
+    /// Creates so many ConfigMaps, `prefix-1` and on, with a label that has no value.
+    pub(super) async fn create_config_maps(&self, prefix: &str, label: &str, count: usize) -> Result<()> {
+        let mut text = String::new();
+        for number in 1..=count {
+            writeln!(
+                text,
+                "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {prefix}-{number}, labels: {{{label}: \"\"}}}}"
+            )?;
+        }
+        let file = self.directory.join(format!("{prefix}.yaml"));
+        fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+        let line = format!("create -f {} | wc -l", shown(&file));
+        let created = self.shell.show(&self.kubectl(&line)).await?;
+        ensure!(created.trim() == count.to_string(), "not all were created");
+        Ok(())
     }
 
     /// Where the ledgers of all replicas lie.

@@ -14,7 +14,7 @@ pub(super) fn invite(site: &Site, exports: &[String], logs: &[String]) {
         screen.gap();
         exports.iter().for_each(|line| screen.verbatim(&format!("  {line}")));
     }
-    let things: [(&str, &[&str]); 3] = [
+    let things: [(&str, &[&str]); 4] = [
         (
             "1. A ConfigMap that lives for 12 seconds:",
             &[
@@ -28,7 +28,16 @@ pub(super) fn invite(site: &Site, exports: &[String], logs: &[String]) {
             &["annotate configmap preview-44 groundskeeper.dev/protect-", "get configmaps"],
         ),
         (
-            "3. Read what a policy can say, and write one:",
+            "3. Widen the budget, so that the next leftover of CI goes as well:",
+            &[
+                r#"patch gcp ci-leftovers --type merge -p '{"spec":{"budget":{"count":20}}}'"#,
+                "create configmap ci-9",
+                "label configmap ci-9 example.com/ci-run=",
+                "wait --for=delete configmap/ci-9 --timeout=30s",
+            ],
+        ),
+        (
+            "4. Read what a policy can say, and write one:",
             &["explain gcp.spec --recursive", "edit gcp previews"],
         ),
     ];

@@ -3,7 +3,6 @@
 //! What went, and when, is told by a watch of our own; who did it, by the ledgers.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use tokio::time::sleep;
 use super::departures::{Departure, Departures};
 use super::limits::{POLL_EVERY, SOON, TAKEOVER_MAX};
 use super::replicas::{Replicas, leader_is};
-use super::site::{Site, shown};
+use super::site::Site;
 
 /// How many objects fall due: at ten a second, some six seconds of work, longer than anything else here takes.
 const COUNT: usize = 60;
@@ -26,6 +25,7 @@ const COUNT: usize = 60;
 const GONE_BEFORE: usize = 15;
 
 /// As in `examples/gc/sessions.yaml`.
+const LABEL: &str = "example.com/session";
 const LIFE: SignedDuration = SignedDuration::from_secs(6);
 
 /// Departures by name.
@@ -56,19 +56,8 @@ pub(super) async fn play(site: &Site, replicas: &mut Replicas) -> Result<()> {
 }
 
 async fn create_objects(site: &Site) -> Result<()> {
-    let mut text = String::new();
-    for number in 1..=COUNT {
-        writeln!(
-            text,
-            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: session-{number}, labels: {{example.com/session: \"\"}}}}"
-        )?;
-    }
-    let file = site.directory.join("sessions.yaml");
-    fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
     site.screen.say(&format!("{COUNT} ConfigMaps that live for {} s; ten a second may go:", LIFE.as_secs()));
-    let line = format!("create -f {} | wc -l", shown(&file));
-    let created = site.shell.show(&site.kubectl(&line)).await?;
-    ensure!(created.trim() == COUNT.to_string(), "not all were created");
+    site.create_config_maps("session", LABEL, COUNT).await?;
     site.screen.gap();
     Ok(())
 }
@@ -103,7 +92,7 @@ fn resumed(gone: &Gone, killed: Timestamp) -> Result<Timestamp> {
 }
 
 async fn check_all(site: &Site, gone: &Gone) -> Result<()> {
-    let left = site.kubectl("get configmaps -l example.com/session -o name");
+    let left = site.kubectl(&format!("get configmaps -l {LABEL} -o name"));
     let left = site.shell.quietly(&left).await?;
     ensure!(left.trim().is_empty() && gone.len() == COUNT, "some are still there: {left}");
     site.screen.holds(&format!("all {COUNT} are gone, each once, none before its time"));

@@ -122,7 +122,7 @@ impl TheirCluster {
         self.screen.say("This would be created, and deleted in the end, also on Ctrl-C:");
         self.names.iter().for_each(|name| self.screen.output(&format!("  {name}")));
         self.screen.say(&format!(
-            "and the namespace {}: 5 Jobs (image busybox:1.37), 65 ConfigMaps, 3 policies and a RoleBinding for \
+            "and the namespace {}: 6 Jobs (image busybox:1.37), 73 ConfigMaps, 4 policies and a RoleBinding for \
              somebody who does not exist. Nothing else is touched. The operator runs on this machine, with the rights \
              of the service account groundskeeper in namespace {}.",
             self.namespace, self.own_namespace

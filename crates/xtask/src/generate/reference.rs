@@ -11,14 +11,27 @@ use groundskeeper::config::{Reload, SETTINGS};
 use groundskeeper::manifests::declared_rights;
 use serde_json::Value;
 
-const HEADER: &str = "<!-- Made by `cargo xtask generate`; do not edit. -->\n";
+/// The heads of the columns of [`rows`].
+pub(super) const COLUMNS: &str = "| field | type | meaning | bounds | default |\n|---|---|---|---|---|\n";
 
-/// The page of `GarbageCollectionPolicy`.
-pub(super) fn garbage_collection_policy() -> Result<String> {
+pub(super) const HEADER: &str = "<!-- Made by `cargo xtask generate`; do not edit. -->\n";
+
+/// The definition of `GarbageCollectionPolicy`.
+fn definition() -> Result<Value> {
     let crds = api::crds();
     let crd =
         crds.iter().find(|crd| crd.spec.names.kind == "GarbageCollectionPolicy").context("no such kind")?;
-    let crd = serde_json::to_value(crd)?;
+    Ok(serde_json::to_value(crd)?)
+}
+
+/// The schema of a policy's spec.
+pub(super) fn spec_schema() -> Result<Value> {
+    at(&definition()?, "/spec/versions/0/schema/openAPIV3Schema/properties/spec").cloned()
+}
+
+/// The page of `GarbageCollectionPolicy`.
+pub(super) fn garbage_collection_policy() -> Result<String> {
+    let crd = definition()?;
     let names = at(&crd, "/spec/names")?;
     let schema = at(&crd, "/spec/versions/0/schema/openAPIV3Schema")?;
     let mut page = format!("{HEADER}\n# {}\n\n{}\n\n", text(names, "kind"), text(schema, "description"));
@@ -31,11 +44,10 @@ pub(super) fn garbage_collection_policy() -> Result<String> {
         text(at(&crd, "/spec")?, "scope").to_lowercase(),
         short.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
     );
+    page += CLUSTER;
     for (heading, path) in [("Spec", "spec"), ("Status", "status")] {
-        page += &format!(
-            "## {heading}\n\n| field | type | meaning | bounds | default |\n|---|---|---|---|---|\n"
-        );
-        fields(at(schema, &format!("/properties/{path}"))?, path, &mut page);
+        page += &format!("## {heading}\n\n{COLUMNS}");
+        page.extend(rows(at(schema, &format!("/properties/{path}"))?, path).into_iter().map(|(_, row)| row));
         page += "\n";
     }
     page += "## Conditions\n\n`Ready`, `Reconciling` and `Stalled` are always present, each with `observedGeneration`. ";
@@ -57,27 +69,91 @@ pub(super) fn garbage_collection_policy() -> Result<String> {
 }
 
 const VERDICTS: &[(&str, &str, &str)] = &[
-    ("Delete", "Expired", "Its time is up. Under a dry run it is only reported."),
+    ("Delete", "Expired", "Its time is up. Under `mode: Plan` and a dry run it is only reported."),
     ("Keep", "NotYet", "Its time has not come."),
-    ("Keep", "NotSelected", "The policy's labelSelector does not select it."),
-    ("Keep", "Terminating", "It is being deleted already."),
-    ("Keep", "Paused", "The policy is paused."),
-    ("Protected", "SystemNamespace", "It lies in kube-system, kube-public or kube-node-lease."),
-    ("Protected", "OwnNamespace", "It lies in the namespace that Groundskeeper runs in."),
-    ("Protected", "Lease", "It is a lease."),
-    ("Protected", "OwnResource", "It is a resource of groundskeeper.dev."),
+    ("Keep", "NotSelected", "The target does not select it: labels, fields, name or owner."),
+    ("Keep", "ConditionNotMet", "A condition does not hold, or `when` is false; the message says which."),
+    ("Keep", "OwnerExists", "`owner.is: Gone`: an owner of it exists."),
+    ("Keep", "OwnerUnknown", "`owner.is: Gone`: nobody has looked yet, or it cannot be told."),
+    ("Keep", "NoMark", "`ttl.marks`: it carries none of them."),
+    ("Keep", "NotDue", "`ttl.expression` gives null."),
+    ("Keep", "Forever", "Its time to live has no end, or ends after the year 9999."),
+    ("Keep", "Newest", "It is one of the newest of its group, which `keep` keeps."),
+    ("Keep", "Oldest", "It is one of the oldest of its group, which `keep` keeps."),
     (
-        "Protected",
-        "PublishedByControlPlane",
-        "The control plane puts it into every namespace: `kube-root-ca.crt`, the service account `default`.",
+        "Keep",
+        "KeptBy",
+        "Another policy keeps it: one with `action: Keep`, or one with a higher priority, which decides alone.",
+    ),
+    ("Keep", "Keeping", "This policy says `action: Keep` and keeps it from others."),
+    ("Keep", "NoticeDue", "Its time is up or near, and it is to be told first."),
+    ("Keep", "NoticeGiven", "It was told, and the moment that was announced has not come."),
+    ("Keep", "Paused", "The policy is paused."),
+    ("Keep", "AwaitingApproval", "Its time is up, and the policy waits for `groundskeeper approve`."),
+    ("Keep", "OutsideWindow", "Its time is up, and no window of `schedule` is open."),
+    ("Keep", "OverBudget", "Its time is up, and the budget is used up by what goes before it."),
+    ("Keep", "Terminating", "It is being deleted already."),
+    (
+        "Keep",
+        "Unread",
+        "It was read before the policy asked for what it reads of it. It passes with the next listing.",
     ),
     (
         "Protected",
         "ProtectedByAnnotation",
         "It carries the annotation `groundskeeper.dev/protect` with any value but `false`.",
     ),
+    (
+        "Protected",
+        "SystemNamespace",
+        "It lies in kube-system, kube-public or kube-node-lease. `unlock: [SystemNamespaces]` lifts it.",
+    ),
+    ("Protected", "Namespace", "It is a namespace. `unlock: [Namespaces]` lifts it."),
+    ("Protected", "Node", "It is a node. `unlock: [Nodes]` lifts it."),
+    (
+        "Protected",
+        "CustomResourceDefinition",
+        "It is the definition of a kind. `unlock: [CustomResourceDefinitions]` lifts it.",
+    ),
+    ("Protected", "PersistentVolume", "It is a volume. `unlock: [PersistentVolumes]` lifts it."),
+    ("Protected", "Lease", "It is of the group `coordination.k8s.io`. `unlock: [Leases]` lifts it."),
+    ("Protected", "HelmRelease", "Helm keeps a release in it. `unlock: [HelmReleases]` lifts it."),
+    ("Protected", "OwnNamespace", "It lies in the namespace that Groundskeeper runs in."),
+    (
+        "Protected",
+        "EssentialNamespace",
+        "It is `default`, a namespace of the cluster itself, or the one that Groundskeeper runs in.",
+    ),
+    ("Protected", "OwnResource", "It is a resource of groundskeeper.dev, or the definition of one."),
+    (
+        "Protected",
+        "PublishedByControlPlane",
+        "The control plane puts it into every namespace: `kube-root-ca.crt`, the service account `default`.",
+    ),
+    ("Unresolvable", "FieldMissing", "The field that says when is missing."),
+    (
+        "Unresolvable",
+        "NotUnderstood",
+        "The field or mark that says when holds something else than it should.",
+    ),
+    (
+        "Unresolvable",
+        "NotPositive",
+        "The time to live that it holds is zero or less, which never means at once.",
+    ),
+    ("Unresolvable", "ConditionFailed", "`when` fails on it, or gives neither true nor false."),
+    (
+        "Unresolvable",
+        "ExpressionFailed",
+        "`ttl.expression` fails on it, or gives something else than a time, a duration or null.",
+    ),
     ("Unresolvable", "NoCreationTime", "It has no creationTimestamp, as a manifest that no server has seen."),
 ];
+
+/// What is said of the other kind, whose spec and status are the same.
+const CLUSTER: &str = "A `ClusterGarbageCollectionPolicy` (cluster, short name `cgcp`) has the same spec and status. It looks at the \
+namespaces that `spec.namespaces` selects, and at kinds without namespaces. Its targets name no namespace, and it writes \
+`serviceAccountName` as `namespace/name`.\n\nEach field has an [example](../gc/fields.md) that a test runs.\n\n";
 
 /// The page of checks: a section for each, whose heading is its id, so that hints lead there.
 pub(super) fn checks() -> String {
@@ -204,27 +280,33 @@ pub(super) fn configuration() -> String {
     page
 }
 
-/// A row for every property below `schema`, parents before children.
-fn fields(schema: &Value, path: &str, page: &mut String) {
+/// A row for every property below `schema`, parents before children, each with the property's path.
+pub(super) fn rows(schema: &Value, path: &str) -> Vec<(String, String)> {
     let required: Vec<_> =
         schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut rows = Vec::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
         let needed = if required.contains(&name.as_str()) { ", required" } else { "" };
         let meaning = text(property, "description").replace('\n', " ");
         let default =
             property.get("default").filter(|default| !default.is_object()).map(|d| format!("`{d}`"));
-        *page += &format!(
+        let row = format!(
             "| `{path}` | {}{needed} | {meaning} | {} | {} |\n",
             text(property, "type"),
             bounds(property),
             default.unwrap_or_default()
         );
-        fields(property, &path, page);
-        if property["items"]["properties"].is_object() {
-            fields(&property["items"], &format!("{path}[]"), page);
-        }
+        let inner = &property["items"];
+        let below = if inner["properties"].is_object() {
+            self::rows(inner, &format!("{path}[]"))
+        } else {
+            self::rows(property, &path)
+        };
+        rows.push((path, row));
+        rows.extend(below);
     }
+    rows
 }
 
 fn bounds(property: &Value) -> String {
@@ -250,4 +332,28 @@ fn at<'a>(value: &'a Value, path: &str) -> Result<&'a Value> {
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
+}
+
+/// The page of CEL.
+pub(super) fn cel() -> String {
+    let mut page = format!("{HEADER}\n# CEL: functions and limits\n\n");
+    page += "What these mean together is in [expressions](../gc/cel.md).\n\n## Functions\n\n| function | written |\n|---|---|\n";
+    for (name, usage) in expr::functions() {
+        page += &format!("| `{name}` | `{usage}` |\n");
+    }
+    page += "\n## Limits\n\n| what | at most |\n|---|---|\n";
+    let limits = [
+        ("bytes of an expression", expr::EXPRESSION_BYTES_MAX),
+        ("parts of an expression", expr::NODES_MAX),
+        ("brackets and operators inside of each other", usize::from(expr::HEIGHT_MAX)),
+        ("loops inside of each other", expr::LOOPS_MAX),
+        ("regular expressions in one expression", expr::PATTERNS_MAX),
+        ("bytes of a regular expression", expr::PATTERN_BYTES_MAX),
+        ("bytes of a regular expression when compiled", expr::PATTERN_COMPILED_BYTES_MAX),
+    ];
+    for (what, most) in limits {
+        page += &format!("| {what} | {most} |\n");
+    }
+    page += &format!("| steps of an evaluation on one object | {} |\n", expr::STEPS_MAX);
+    page
 }

@@ -5,16 +5,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::garbage_collection::Lateness;
 use api::{GarbageCollectionPolicyStatus, GcReason};
 use chassis::{MetricName, Metrics};
 use control::Mutant;
-use gc::{Counts, Policy};
+use gc::{Counts, Gate, Policy};
 use jiff::Timestamp;
-use units::{NamespacedName, ResourceVersion, Uid};
+use units::{GroupVersionKind, NamespacedName, ResourceVersion, Uid};
 
 use super::super::author::AuthorVerdict;
 use super::super::limits::EVENT_NAMES_MAX;
-use super::super::observe::{PlotState, Unusable};
+use super::super::observe::{Acceptance, PlotState, Unusable};
 use super::say::Said;
 
 /// What a report about one policy is decided on.
@@ -33,17 +34,41 @@ pub(in super::super) struct Seen {
     pub(super) uid: Uid,
     pub(super) generation: Option<i64>,
     pub(super) spec: Result<Arc<Policy>, Unusable>,
-    pub(super) plot: Option<PlotState>,
+    /// How far each of its grounds can be relied on.
+    pub(super) plots: Vec<PlotState>,
     /// What was found of the author.
     pub(super) verdict: AuthorVerdict,
+    /// Whether the spec may be acted on, given what it selects.
+    pub(super) acceptance: Acceptance,
+    /// Whether the policy as a whole may act now, apart from its budget.
+    pub(super) gate: Gate,
     pub(super) counts: Counts,
+    /// The same, by kind.
+    pub(super) targets: Vec<(GroupVersionKind, Counts)>,
     pub(super) next_expiry: Option<Timestamp>,
-    /// How many are due and wait, up to a bound; counted in a dry run only.
+    /// How many are due and wait, up to a bound.
     pub(super) due: usize,
+    /// One object of which it cannot be told when its time is up, and why.
+    pub(super) unresolvable: Option<String>,
+    pub(super) budget: BudgetSeen,
+    pub(super) lateness: Option<Lateness>,
+    /// When all objects were last looked at together.
+    pub(super) listed_at: Option<Timestamp>,
     /// The server's words, if it denied the last deletion.
     pub(super) denied: Option<String>,
     /// Whether this is the last that will be seen before the end.
     pub(super) is_last: bool,
+}
+
+/// What a policy's budget allows, and what of it is used.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct BudgetSeen {
+    pub(in super::super) base: u64,
+    pub(in super::super) spent: u64,
+    /// So much may be used when the next status is written.
+    pub(in super::super) reserved: u64,
+    /// Something is due, and there is nothing left for it.
+    pub(in super::super) exceeded: bool,
 }
 
 /// What is remembered of a policy from report to report.
@@ -168,9 +193,7 @@ impl Board {
     pub(super) fn told(&self, key: &NamespacedName, count: u64, now: Timestamp) {
         let mut posts = self.lock();
         let Some(Post { tally, .. }) = posts.policies.get_mut(key) else { return };
-        tally.untold = tally.untold.saturating_sub(count);
-        tally.untold_names.clear();
-        tally.told_at = Some(now);
+        tally.tell(count, now);
     }
 
     /// The reason of a policy's `Ready` condition is this now.
@@ -204,5 +227,38 @@ impl Tally {
             last_deletion: status.last_deletion.as_ref().map(|time| time.0),
             ..Self::default()
         }
+    }
+
+    /// An event has told of the first so many. What has gone since then is told of by the next one, by name.
+    fn tell(&mut self, count: u64, now: Timestamp) {
+        self.untold = self.untold.saturating_sub(count);
+        let named = usize::try_from(count).unwrap_or(usize::MAX).min(self.untold_names.len());
+        self.untold_names.drain(..named);
+        self.told_at = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_while_an_event_is_sent_keeps_its_name_for_the_next_one() {
+        let names = ["a", "b", "c"].map(Box::from).to_vec();
+        let mut tally = Tally { untold: 3, untold_names: names, ..Tally::default() };
+
+        tally.tell(1, Timestamp::UNIX_EPOCH);
+
+        assert_eq!((tally.untold, tally.untold_names), (2, vec![Box::from("b"), Box::from("c")]));
+    }
+
+    #[test]
+    fn names_are_told_of_once() {
+        let mut tally =
+            Tally { untold: 9, untold_names: vec![Box::from("a"), Box::from("b")], ..Tally::default() };
+
+        tally.tell(9, Timestamp::UNIX_EPOCH);
+
+        assert_eq!((tally.untold, tally.untold_names.len()), (0, 0));
     }
 }

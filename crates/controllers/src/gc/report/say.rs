@@ -1,13 +1,17 @@
 //! What is to be said of a policy: pure.
 
+use api::garbage_collection::{BudgetUse, ReasonCount};
 use api::{ConditionStatus, ConditionType, EventReason, GarbageCollectionPolicyStatus, GcReason};
 use chassis::{Event, EventType, Regarding};
+use gc::{Bucket, Due, End, Gate, Mode, Policy};
 use jiff::Timestamp;
+use units::{GroupVersionKind, NamespacedName};
 
 use super::board::{Seen, Snapshot, Tally};
 use super::conditions::{Situation, conditions};
 use super::{after, whole_second};
 use crate::gc::limits::DELETION_EVENT_INTERVAL;
+use crate::gc::observe::PolicyKind;
 
 /// What is to be said of a policy, and what only to be noted.
 #[derive(Clone, Debug)]
@@ -54,16 +58,85 @@ pub(super) fn say(snapshot: &Snapshot, now: Timestamp) -> Said {
 /// The status that a policy should have now.
 fn status(snapshot: &Snapshot, situation: &Situation, now: Timestamp) -> GarbageCollectionPolicyStatus {
     let Snapshot { seen, status: before, tally, .. } = snapshot;
+    let (counts, policy) = (&seen.counts, seen.spec.as_ref().ok());
     GarbageCollectionPolicyStatus {
         observed_generation: seen.generation,
-        matched: seen.counts.matched,
-        pending: seen.counts.pending,
+        matched: counts.matched(),
+        pending: counts.of(Bucket::Pending),
         deleted: tally.deleted,
-        protected: seen.counts.protected,
+        protected: counts.of(Bucket::Protected),
+        unresolvable: counts.of(Bucket::Unresolvable),
+        reasons: reasons(seen),
         next_expiry: seen.next_expiry.and_then(whole_second),
         last_deletion: tally.last_deletion.and_then(whole_second),
-        conditions: conditions(situation, &before.conditions, seen.generation, now),
+        last_run: seen.listed_at.and_then(whole_second),
+        lateness: seen.lateness.clone().or_else(|| before.lateness.clone()),
+        target: policy.map(|policy| policy.target_text()),
+        when: policy.map(|policy| policy.when_text()),
+        spec_hash: policy.map(|policy| policy.spec_hash.to_string()),
+        accepted: seen.acceptance.accepted().cloned(),
+        budget: policy.filter(|policy| policy.budget.is_limited()).map(|policy| budget(seen, policy)),
+        conditions: conditions(seen, situation, &before.conditions, now),
     }
+}
+
+/// Objects by the reason that a plan would give; what is due and what is not are told apart.
+fn reasons(seen: &Seen) -> Vec<ReasonCount> {
+    let due = i64::try_from(seen.due).unwrap_or(i64::MAX);
+    let pending = seen.counts.of(Bucket::Pending);
+    let others = Bucket::ALL.into_iter().filter(|bucket| *bucket != Bucket::Pending);
+    let others = others.map(|bucket| (reason_of(bucket, seen), seen.counts.of(bucket)));
+    let counts =
+        [(due_reason(seen), due.min(pending)), ("NotYet", (pending - due).max(0))].into_iter().chain(others);
+    let counts = counts.filter(|(_, count)| *count > 0);
+    counts.map(|(reason, count)| ReasonCount { reason: reason.to_owned(), count }).collect()
+}
+
+fn reason_of(bucket: Bucket, seen: &Seen) -> &'static str {
+    let kept = seen.spec.as_ref().ok().filter(|_| bucket == Bucket::Ranked).and_then(|policy| policy.keeps());
+    kept.map_or_else(|| bucket.reason(), End::reason)
+}
+
+/// Why what is due is still there.
+fn due_reason(seen: &Seen) -> &'static str {
+    match (&seen.spec, seen.gate) {
+        (Ok(policy), _) if policy.mode == Mode::Paused => "Paused",
+        (_, Gate::Open) if seen.budget.exceeded => Gate::OverBudget.reason(),
+        (_, Gate::Open) => "Expired",
+        (_, gate) => gate.reason(),
+    }
+}
+
+fn budget(seen: &Seen, policy: &Policy) -> BudgetUse {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    BudgetUse {
+        base: number(seen.budget.base),
+        limit: number(policy.budget.limit(seen.budget.base)),
+        used: number(seen.budget.spent),
+        reserved: number(seen.budget.reserved),
+    }
+}
+
+/// What is said at an object that was told that it goes.
+pub(in super::super) fn notice(
+    policy: &NamespacedName,
+    kind: &GroupVersionKind,
+    due: &Due,
+    deletes_at: Timestamp,
+    now: Timestamp,
+) -> Event {
+    let regarding = Regarding {
+        api_version: kind.api_version.to_string(),
+        kind: kind.kind.clone(),
+        namespace: due.namespace.to_string(),
+        name: due.name.to_string(),
+        uid: due.uid.to_string(),
+    };
+    let (reason, action) = (EventReason::DeletionNotice.name(), EventReason::DeletionNotice.action());
+    let note = format!(
+        "policy {policy} will delete it at {deletes_at}; the annotation groundskeeper.dev/protect keeps it"
+    );
+    Event { regarding, related: None, type_: EventType::Normal, reason, action, note, at: now }
 }
 
 fn event(
@@ -76,7 +149,7 @@ fn event(
 ) -> Event {
     let regarding = Regarding {
         api_version: format!("{}/{}", api::GROUP, api::VERSION),
-        kind: "GarbageCollectionPolicy".to_owned(),
+        kind: PolicyKind::of(&snapshot.key).name().to_owned(),
         namespace: snapshot.key.namespace.clone(),
         name: snapshot.key.name.clone(),
         uid: snapshot.seen.uid.to_string(),
@@ -86,7 +159,7 @@ fn event(
 
 /// `deleted 7 ConfigMap objects whose time was up: a, b, c, d, e and 2 more`.
 fn tell(tally: &Tally, seen: &Seen) -> String {
-    let kind = seen.spec.as_ref().map_or("object", |policy| policy.target.kind.as_str());
+    let kind = seen.spec.as_ref().map_or_else(|_| "object".to_owned(), |policy| policy.target_text());
     let (count, names) = (tally.untold, &tally.untold_names);
     let rest = count - u64::try_from(names.len()).unwrap_or(count).min(count);
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };

@@ -1,0 +1,1000 @@
+//! All objects of one kind, and when each falls due under the policies that look at it.
+//!
+//! A pure index fed by events: `begin_listing`, `apply`, `remove`, `finish_listing` from the watches, `admit` and
+//! `dismiss` from the policies, `take_due`, `take_notice` and `settle` from whoever acts. Everything here is derived
+//! state; losing it costs a listing, never a wrong deletion.
+//!
+//! Overlaps: an object that several policies select is kept by any that says `action: Keep`; else only those with the
+//! highest priority decide, and of them the one by which it goes first.
+//!
+//! Invariants: an object is in a rule's queue exactly if the rule would delete it in time and nobody is deleting it now;
+//! a changed object replaces its entries; what is taken is judged again at the time of taking.
+
+mod alike;
+mod groups;
+mod listing;
+mod queue;
+mod spaces;
+mod tenants;
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use control::Mutant;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use jiff::{SignedDuration, Timestamp};
+use units::{NamespacedName, ResourceVersion, Uid};
+use views::Labels;
+
+use self::alike::Alike;
+use self::listing::Listings;
+use self::spaces::{SpaceId, Spaces};
+use self::tenants::{Next, Seat, TenantId, Tenants};
+use crate::decide::{
+    Circumstances, Gate, Keeper, KeepsBecause, Kept, Standing, Verdict, acts_at, decide, standing,
+};
+use crate::limits::RECHECK;
+use crate::object::{Object, OwnersSeen};
+use crate::policy::{Mode, Policy, Rule};
+
+pub use self::listing::Scope;
+pub use self::tenants::{Bucket, Counts};
+
+/// How long to wait for the watch to show the change that a refused deletion ran into, before it is tried again.
+const CHANGE_AWAITED: SignedDuration = SignedDuration::from_secs(1);
+
+/// Objects that one call judges anew before it gives the loop its turn back.
+const JUDGED_AT_ONCE_MAX: usize = 256;
+
+/// Objects of one kind, with the rules that look at them.
+#[derive(Debug, Default)]
+pub struct Ground {
+    slots: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    names: HashTable<u32>,
+    hasher: RandomState,
+    spaces: Spaces,
+    alike: Alike,
+    tenants: Tenants,
+    listings: Listings,
+    /// Objects of which a policy has to know whether their owners exist, and nobody has looked yet.
+    unasked: BTreeSet<u32>,
+    /// Deletions that failed are not tried again before this time, in milliseconds.
+    not_before: HashMap<u32, i64>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    object: Object,
+    space: SpaceId,
+    /// The listing that last showed it.
+    listing: u32,
+    progress: Progress,
+    seats: Seats,
+}
+
+/// The places of an object with the rules that select it; mostly one, so that more take an allocation.
+#[derive(Debug, Default)]
+enum Seats {
+    #[default]
+    None,
+    One(Seat),
+    Two(Box<[Seat; 2]>),
+    #[allow(clippy::box_collection, reason = "a million have none of it: 8 bytes are less than 24")]
+    Many(Box<Vec<Seat>>),
+}
+
+/// How far the deletion of an object has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Nobody is deleting it.
+    Idle,
+    /// Somebody took it to delete it, and has not said yet how that went.
+    InFlight,
+    /// The server accepted the deletion; the watch will show it.
+    Accepted,
+}
+
+/// An object for which there is something to do now, taken from the ground in order to do it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Due {
+    /// Its namespace; empty if it has none.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Its incarnation.
+    pub uid: Uid,
+    /// The version that was judged.
+    pub resource_version: ResourceVersion,
+    /// When it fell due.
+    pub since: Timestamp,
+    /// What is to be done.
+    pub step: Step,
+    /// Which of the policy's targets selects it.
+    pub target: usize,
+    slot: u32,
+}
+
+/// What is to be done with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is deleted.
+    Delete,
+    /// It is told that it goes at this moment.
+    Notify {
+        /// When it will go.
+        deletes_at: Timestamp,
+    },
+}
+
+/// How what was to be done with an object went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The server accepted it, or the object was gone.
+    Done,
+    /// The object had changed since it was judged.
+    Changed,
+    /// It failed, or was not tried; not to be tried again before this time.
+    NotBefore(Timestamp),
+}
+
+/// An object of which a policy has to know whether its owners exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerQuestion {
+    /// Its namespace; empty if it has none.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Its incarnation.
+    pub uid: Uid,
+    /// The owners that it names.
+    pub owners: Vec<OwnerName>,
+}
+
+/// An owner that an object names, in its namespace or in none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerName {
+    /// Group and version.
+    pub api_version: String,
+    /// The kind.
+    pub kind: String,
+    /// The name.
+    pub name: String,
+    /// The incarnation.
+    pub uid: Uid,
+}
+
+/// What a policy newly selects after it was admitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Admitted {
+    /// Objects that it is about.
+    pub matched: u64,
+    /// Those of them that it was not about in its earlier form.
+    pub newly_matched: u64,
+}
+
+impl Ground {
+    /// An object is there, in this form, as the watch of this scope shows it.
+    pub fn apply(&mut self, scope: &Scope, object: Object, now: Timestamp) {
+        let space = self.enter_space(&object.namespace, now);
+        let mut object = self.with_shared(object, space);
+        let found = self.find(space, &object.name);
+        let is_known = found.and_then(|slot| self.entry(slot)).is_some_and(|known| {
+            known.object.uid == object.uid && known.object.resource_version == object.resource_version
+        });
+        let listing = self.listings.shown(scope, &object.resource_version, is_known);
+        let Some(slot) = found else {
+            let slot = self.insert(object, space, listing);
+            return self.enlist(slot, now);
+        };
+        self.delist(slot, now);
+        self.not_before.remove(&slot);
+        if let Some(known) = self.entry(slot).filter(|_| Mutant::StaleLabelsBelieved.is_on()) {
+            object.labels = known.object.labels.clone();
+        }
+        if let Some(entry) = self.entry_mut(slot) {
+            let same = entry.object.uid == object.uid;
+            let unchanged = same && entry.object.resource_version == object.resource_version;
+            entry.progress = match entry.progress {
+                // Whoever has it in flight will settle it, unless it is not that object any more.
+                Progress::InFlight if same => Progress::InFlight,
+                // A listing may still show what was accepted for deletion.
+                Progress::Accepted if unchanged => Progress::Accepted,
+                _ => Progress::Idle,
+            };
+            entry.object = object;
+            entry.listing = listing;
+        }
+        self.enlist(slot, now);
+    }
+
+    /// An object is gone. A later incarnation of the name stays.
+    pub fn remove(&mut self, namespace: &str, name: &str, uid: &Uid, now: Timestamp) {
+        let Some(space) = self.spaces.id(namespace) else { return };
+        let same = |slot: &u32| self.entry(*slot).is_some_and(|entry| entry.object.uid == *uid);
+        if let Some(slot) = self.find(space, name).filter(same) {
+            self.vacate(slot, now);
+        }
+    }
+
+    /// A namespace has these labels; none: it is gone.
+    pub fn put_namespace(&mut self, name: &str, labels: Option<Labels>, now: Timestamp) {
+        if !self.spaces.put_labels(name, labels) {
+            return;
+        }
+        let Some(space) = self.spaces.id(name) else { return };
+        if !self.tenants.cover(space, &self.spaces).is_empty() {
+            self.reseat_space(space, now);
+        }
+    }
+
+    /// Whether a namespace has no room for more objects of this kind: what counts against its quota goes first.
+    pub fn set_full(&mut self, namespace: &str, is_full: bool, now: Timestamp) {
+        let space = self.enter_space(namespace, now);
+        if let Some(space) = self.spaces.get_mut(space) {
+            space.is_full = is_full;
+        }
+    }
+
+    /// A rule looks at this ground, in this form; it replaces an earlier form of the same rule.
+    pub fn admit(&mut self, rule: Rule, now: Timestamp) -> Admitted {
+        let before = self.tenants.of(&rule.policy.key).find(|id| {
+            self.tenants.get(*id).is_some_and(|known| known.rule.target_index() == rule.target_index())
+        });
+        let matched_before = before.map(|id| self.matched_slots(id)).unwrap_or_default();
+        if let Some(id) = before {
+            self.dismiss_one(id, now);
+        }
+        if let Some(namespace) = rule.policy.reach.namespace() {
+            self.enter_space(namespace, now);
+        }
+        // The groups of the rule have moved objects, and so seated them already.
+        let seats_anew = self.tenants.overrides_any(&rule) || rule.policy.keep.is_some();
+        let id = self.tenants.insert(rule, &mut self.spaces);
+        let slots = self.slots_that_may_seat(id);
+        slots.iter().for_each(|slot| self.join_groups(*slot, &[id], now));
+        for slot in slots {
+            if seats_anew {
+                self.reseat(slot, now);
+            } else {
+                self.seat(slot, &[id], now);
+            }
+        }
+        let matched = self.matched_slots(id);
+        let newly = matched.difference(&matched_before).count();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Admitted { matched: count(matched.len()), newly_matched: count(newly) }
+    }
+
+    /// A policy looks away.
+    pub fn dismiss(&mut self, policy: &NamespacedName, now: Timestamp) {
+        let ids: Vec<_> = self.tenants.of(policy).collect();
+        ids.into_iter().for_each(|id| self.dismiss_one(id, now));
+    }
+
+    /// A policy has no more targets than these first ones here.
+    pub fn dismiss_targets(&mut self, policy: &NamespacedName, kept: impl Fn(usize) -> bool, now: Timestamp) {
+        let goes =
+            |id: &TenantId| self.tenants.get(*id).is_some_and(|tenant| !kept(tenant.rule.target_index()));
+        let ids: Vec<_> = self.tenants.of(policy).filter(goes).collect();
+        ids.into_iter().for_each(|id| self.dismiss_one(id, now));
+    }
+
+    /// How many objects a policy is about that none of these earlier rules of it was about.
+    pub fn newly_matched(&self, policy: &NamespacedName, before: &[Rule], now: Timestamp) -> u64 {
+        let mut slots = BTreeSet::new();
+        self.tenants.of(policy).for_each(|id| slots.extend(self.matched_slots(id)));
+        let kind = self.tenants.of(policy).find_map(|id| Some(self.tenants.get(id)?.rule.kind()));
+        let was = |object: &Object, rule: &Rule| {
+            let asked = object.fields.projection();
+            let is_read = rule.reads().iter().all(|path| asked.is_some_and(|asked| asked.contains(path)));
+            kind == Some(rule.kind())
+                && is_read
+                && rule.policy.reach.covers(&object.namespace, self.spaces.labels(&object.namespace))
+                && standing(rule, object, now).is_matched()
+        };
+        let objects = slots.into_iter().filter_map(|slot| Some(&self.entry(slot)?.object));
+        let newly = objects.filter(|object| !before.iter().any(|rule| was(object, rule))).count();
+        u64::try_from(newly).unwrap_or(u64::MAX)
+    }
+
+    /// Whether no policy looks at this ground.
+    pub fn is_idle(&self) -> bool {
+        self.tenants.is_empty()
+    }
+
+    /// The policies that look at this ground.
+    pub fn policies(&self) -> impl Iterator<Item = &NamespacedName> {
+        let mut last = None;
+        self.tenants.ids().map(|(key, _)| key).filter(move |key| last.replace(*key) != Some(*key))
+    }
+
+    /// The rules that look at this ground.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.tenants.ids().filter_map(|(_, id)| Some(&self.tenants.get(id)?.rule))
+    }
+
+    /// Objects that are held.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are no objects.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// How many objects lie where a policy looks, whether it selects them or not.
+    pub fn base(&self, policy: &NamespacedName) -> u64 {
+        if Mutant::BaseAfterFiltering.is_on() {
+            return u64::try_from(self.counts(policy).matched()).unwrap_or_default();
+        }
+        let mut tenants = self.tenants.of(policy).filter_map(|id| self.tenants.get(id));
+        let Some(tenant) = tenants.next() else { return 0 };
+        if let Some(namespace) = tenant.rule.policy.reach.namespace() {
+            let space = self.spaces.id(namespace).and_then(|id| self.spaces.get(id));
+            return space.map_or(0, |space| space.objects);
+        }
+        let covered = self.spaces.iter().filter(|(id, _)| tenant.covers(*id));
+        covered.map(|(_, space)| space.objects).sum()
+    }
+
+    /// When the next object falls due under a policy; in the past if one waits to be taken.
+    pub fn next_due(&self, policy: &NamespacedName) -> Option<Timestamp> {
+        self.earliest(policy, |tenant| tenant.order.first())
+    }
+
+    /// When the next object falls due under a policy, of those that are not due at `now` yet.
+    pub fn next_due_after(&self, policy: &NamespacedName, now: Timestamp) -> Option<Timestamp> {
+        self.earliest(policy, |tenant| tenant.order.first_after(now.as_millisecond()))
+    }
+
+    /// When the next object is to be told of its deletion under a policy.
+    pub fn next_notice(&self, policy: &NamespacedName) -> Option<Timestamp> {
+        self.earliest(policy, |tenant| tenant.notices.first().map(|(at, _)| *at))
+    }
+
+    /// When the next object is to be judged anew although it has not changed.
+    pub fn next_recheck(&self, policy: &NamespacedName) -> Option<Timestamp> {
+        self.earliest(policy, |tenant| tenant.rechecks.first().map(|(at, _)| *at))
+    }
+
+    fn earliest(
+        &self,
+        policy: &NamespacedName,
+        of: impl Fn(&tenants::Tenant) -> Option<i64>,
+    ) -> Option<Timestamp> {
+        let tenants = self.tenants.of(policy).filter_map(|id| self.tenants.get(id));
+        Timestamp::from_millisecond(tenants.filter_map(of).min()?).ok()
+    }
+
+    /// How many objects a policy has of each sort.
+    pub fn counts(&self, policy: &NamespacedName) -> Counts {
+        let mut counts = Counts::default();
+        let tenants = self.tenants.of(policy).filter_map(|id| self.tenants.get(id));
+        tenants.for_each(|tenant| counts += tenant.counts);
+        counts
+    }
+
+    /// How many objects of a policy are due at `now` and wait to be taken; counted up to `most`.
+    pub fn due_count(&self, policy: &NamespacedName, now: Timestamp, most: usize) -> usize {
+        let tenants = self.tenants.of(policy).filter_map(|id| self.tenants.get(id));
+        let counts = tenants.map(|tenant| tenant.order.due_count(now.as_millisecond(), most));
+        counts.sum::<usize>().min(most)
+    }
+
+    /// One object of which it cannot be told when its time is up under a policy, and why.
+    pub fn unresolvable(&self, policy: &NamespacedName, now: Timestamp) -> Option<(&Object, Verdict)> {
+        let mut tenants = self.tenants.of(policy).filter_map(|id| self.tenants.get(id));
+        let (tenant, slot) = tenants.find_map(|tenant| Some((tenant, *tenant.unresolvable.first()?)))?;
+        let object = &self.entry(slot)?.object;
+        Some((object, decide(&tenant.rule, object, &Circumstances::default(), now)))
+    }
+
+    /// The object of this name, if there is one.
+    pub fn object(&self, namespace: &str, name: &str) -> Option<&Object> {
+        let slot = self.find(self.spaces.id(namespace)?, name)?;
+        self.entry(slot).map(|entry| &entry.object)
+    }
+
+    /// All objects, in no order.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.slots.iter().flatten().map(|entry| &entry.object)
+    }
+
+    /// What every policy that looks at an object makes of it.
+    pub fn verdicts(
+        &self,
+        namespace: &str,
+        name: &str,
+        gate: impl Fn(&Policy) -> Gate,
+        now: Timestamp,
+    ) -> Vec<(Rule, Verdict)> {
+        let slot = self.spaces.id(namespace).and_then(|space| self.find(space, name));
+        let Some((slot, entry)) = slot.and_then(|slot| Some((slot, self.entry(slot)?))) else {
+            return Vec::new();
+        };
+        let ids: Vec<_> = self.tenants.ids().map(|(_, id)| id).collect();
+        let reaching = ids.into_iter().filter(|id| self.reaches(*id, entry.space));
+        let judge = |id| {
+            let rule = &self.tenants.get(id)?.rule;
+            Some((rule.clone(), self.verdict(id, slot, gate(&rule.policy), now)?))
+        };
+        reaching.filter_map(judge).collect()
+    }
+
+    /// What a policy makes of every object where it looks.
+    pub fn judge_all(
+        &self,
+        policy: &NamespacedName,
+        gate: Gate,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&Rule, &Object, Verdict)> {
+        let ids: Vec<_> = self.tenants.of(policy).collect();
+        let entries = (0..).zip(&self.slots).filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)));
+        entries.flat_map(move |(slot, entry)| {
+            let judge = move |id: TenantId| {
+                let rule = &self.tenants.get(id).filter(|_| self.reaches(id, entry.space))?.rule;
+                Some((rule, &entry.object, self.verdict(id, slot, gate, now)?))
+            };
+            ids.clone().into_iter().filter_map(judge)
+        })
+    }
+
+    fn reaches(&self, id: TenantId, space: SpaceId) -> bool {
+        self.tenants.get(id).is_some_and(|tenant| match tenant.rule.policy.reach.namespace() {
+            Some(namespace) => self.spaces.name(space) == namespace,
+            None => tenant.covers(space),
+        })
+    }
+
+    /// Judges anew what has to be, although it has not changed; returns whether there is more of it.
+    pub fn recheck(&mut self, policy: &NamespacedName, now: Timestamp) -> bool {
+        let ids: Vec<_> = self.tenants.of(policy).collect();
+        for id in ids {
+            for _ in 0..JUDGED_AT_ONCE_MAX {
+                let first = self.tenants.get(id).and_then(|tenant| tenant.rechecks.first().copied());
+                let Some((_, slot)) = first.filter(|(at, _)| *at <= now.as_millisecond()) else { break };
+                self.rejoin_after(slot, now, |object| {
+                    if matches!(object.owners, OwnersSeen::There | OwnersSeen::Asked) {
+                        object.owners = OwnersSeen::Unknown;
+                    }
+                });
+            }
+        }
+        self.next_recheck(policy).is_some_and(|at| at <= now)
+    }
+
+    /// Objects of which a policy has to know whether their owners exist, and nobody has looked yet; at most so many.
+    /// [`Ground::owners_seen`] is to follow for each.
+    pub fn take_owner_questions(&mut self, most: usize) -> Vec<OwnerQuestion> {
+        let slots: Vec<u32> = self.unasked.iter().take(most).copied().collect();
+        slots.into_iter().filter_map(|slot| self.take_owner_question(slot)).collect()
+    }
+
+    fn take_owner_question(&mut self, slot: u32) -> Option<OwnerQuestion> {
+        self.unasked.remove(&slot);
+        let entry = self.entry_mut(slot)?;
+        entry.object.owners = OwnersSeen::Asked;
+        let object = &entry.object;
+        Some(OwnerQuestion {
+            namespace: Arc::clone(&object.namespace),
+            name: object.name.clone(),
+            uid: object.uid.clone(),
+            owners: owner_names(object),
+        })
+    }
+
+    /// What was found of an object's owners; none if it could not be told, so that it is asked again later.
+    pub fn owners_seen(&mut self, question: &OwnerQuestion, are_gone: Option<bool>, now: Timestamp) {
+        let slot = self.spaces.id(&question.namespace).and_then(|space| self.find(space, &question.name));
+        // Owners may have been added since the question was put: the answer says nothing of them.
+        let same = |slot: &u32| {
+            self.entry(*slot).is_some_and(|entry| {
+                entry.object.uid == question.uid && owner_names(&entry.object) == question.owners
+            })
+        };
+        let Some(slot) = slot.filter(same) else { return };
+        let owners = match are_gone {
+            Some(true) => OwnersSeen::Gone,
+            Some(false) => OwnersSeen::There,
+            // It stays unknown, and is asked again in a while.
+            None => OwnersSeen::Asked,
+        };
+        self.rejoin_after(slot, now, |object| object.owners = owners);
+    }
+
+    /// Takes the object whose turn it is of those that are due under a policy, for it to be deleted; [`Ground::settle`]
+    /// must follow. Gives nothing for a policy that deletes nothing.
+    pub fn take_due(&mut self, policy: &NamespacedName, now: Timestamp) -> Option<Due> {
+        self.take(policy, now, |ground, id, millis| {
+            let Ground { slots, spaces, tenants, .. } = ground;
+            let space_of =
+                |slot: u32| slots.get(slot as usize).and_then(Option::as_ref).map_or(0, |entry| entry.space);
+            let is_full = |space| spaces.get(space).is_some_and(|space: &spaces::Space| space.is_full);
+            tenants.get_mut(id)?.order.next_due(millis, space_of, is_full)
+        })
+    }
+
+    /// Takes the next object that is to be told that it goes under a policy; [`Ground::settle`] must follow.
+    pub fn take_notice(&mut self, policy: &NamespacedName, now: Timestamp) -> Option<Due> {
+        self.take(policy, now, |ground, id, millis| {
+            ground.tenants.get(id)?.notices.first().copied().filter(|(at, _)| *at <= millis)
+        })
+    }
+
+    fn take(
+        &mut self,
+        policy: &NamespacedName,
+        now: Timestamp,
+        first: impl Fn(&mut Self, TenantId, i64) -> Option<(i64, u32)>,
+    ) -> Option<Due> {
+        let ids: Vec<_> = self.tenants.of(policy).collect();
+        for id in ids {
+            if self.tenants.get(id).is_none_or(|tenant| tenant.rule.policy.mode != Mode::Enforce) {
+                continue;
+            }
+            for _ in 0..JUDGED_AT_ONCE_MAX {
+                let Some((_, slot)) = first(self, id, now.as_millisecond()) else { break };
+                if let Some(due) = self.take_slot(id, slot, now) {
+                    return Some(due);
+                }
+                // Something lies otherwise than it did when it was seated.
+                self.rejoin(slot, now);
+            }
+        }
+        None
+    }
+
+    fn take_slot(&mut self, id: TenantId, slot: u32, now: Timestamp) -> Option<Due> {
+        self.rank_anew(id, slot, now);
+        let circumstances = self.circumstances(id, slot, Gate::Open, now);
+        let (tenant, object) = (self.tenants.get(id)?, &self.entry(slot)?.object);
+        let rule = &tenant.rule;
+        if !tenant.has_read(object) {
+            return None;
+        }
+        let (since, step) = match decide(rule, object, &circumstances, now) {
+            Verdict::Delete { since } => (since, Step::Delete),
+            Verdict::Notify { deletes_at } => (now, Step::Notify { deletes_at }),
+            _ => return None,
+        };
+        let due = Due {
+            namespace: Arc::clone(&object.namespace),
+            name: object.name.clone(),
+            uid: object.uid.clone(),
+            resource_version: object.resource_version.clone(),
+            since,
+            step,
+            target: rule.target_index(),
+            slot,
+        };
+        self.progress(slot, Progress::InFlight, now);
+        Some(due)
+    }
+
+    /// Sees to it that whoever is kept beside an object is one that the rule is about now, if that depends on the time.
+    fn rank_anew(&mut self, id: TenantId, slot: u32, now: Timestamp) {
+        loop {
+            let strays = self.strays(id, slot, now);
+            if strays.is_empty() {
+                return;
+            }
+            strays.into_iter().for_each(|stray| self.rejoin(stray, now));
+        }
+    }
+
+    /// Those kept beside an object that the rule is about no more.
+    fn strays(&self, id: TenantId, slot: u32, now: Timestamp) -> Vec<u32> {
+        let (Some(tenant), Some(entry)) = (self.tenants.get(id), self.entry(slot)) else { return Vec::new() };
+        let rule = &tenant.rule;
+        let (Some(groups), Some(keep)) = (&tenant.groups, &rule.policy.keep) else { return Vec::new() };
+        if !rule.policy.uses_now() {
+            return Vec::new();
+        }
+        let is_stray = |slot: &u32| {
+            self.entry(*slot).is_some_and(|entry| !standing(rule, &entry.object, now).is_matched())
+        };
+        groups.kept_beside(keep, entry.space, &entry.object).into_iter().filter(is_stray).collect()
+    }
+
+    /// The deletion of an object has come so far. What goes has no place in a group, so that nobody goes on account of it.
+    fn progress(&mut self, slot: u32, progress: Progress, now: Timestamp) {
+        self.delist(slot, now);
+        if let Some(entry) = self.entry_mut(slot) {
+            entry.progress = progress;
+        }
+        self.enlist(slot, now);
+    }
+
+    /// Says how what was to be done with a taken object went.
+    pub fn settle(&mut self, due: &Due, settled: Settled, now: Timestamp) {
+        let slot = due.slot;
+        let Some(entry) = self.entry(slot).filter(|entry| entry.object.uid == due.uid) else { return };
+        if entry.progress != Progress::InFlight {
+            return;
+        }
+        let seen_change = entry.object.resource_version != due.resource_version;
+        let soon = now.checked_add(CHANGE_AWAITED).ok();
+        let (progress, not_before) = match (settled, due.step) {
+            (Settled::Done, Step::Delete) => (Progress::Accepted, None),
+            (Settled::Done | Settled::Changed, _) if seen_change => (Progress::Idle, None),
+            (Settled::Done | Settled::Changed, _) => (Progress::Idle, soon),
+            (Settled::NotBefore(at), _) => (Progress::Idle, Some(at)),
+        };
+        if let Some(at) = not_before {
+            self.not_before.insert(slot, ceil_millis(at));
+        }
+        self.progress(slot, progress, now);
+    }
+
+    fn enter_space(&mut self, name: &str, now: Timestamp) -> SpaceId {
+        let (space, is_new) = self.spaces.enter(name);
+        if is_new && !self.tenants.cover(space, &self.spaces).is_empty() {
+            self.reseat_space(space, now);
+        }
+        space
+    }
+
+    /// The object, holding in common with others what it has in common with them.
+    fn with_shared(&mut self, mut object: Object, space: SpaceId) -> Object {
+        if let Some(space) = self.spaces.get(space) {
+            object.namespace = Arc::clone(&space.name);
+        }
+        object.fields = self.alike.share(std::mem::take(&mut object.fields));
+        object
+    }
+
+    fn find(&self, space: SpaceId, name: &str) -> Option<u32> {
+        let same = |slot: &u32| {
+            self.entry(*slot).is_some_and(|entry| entry.space == space && &*entry.object.name == name)
+        };
+        self.names.find(self.hasher.hash_one((space, name)), same).copied()
+    }
+
+    fn entry(&self, slot: u32) -> Option<&Entry> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    fn insert(&mut self, object: Object, space: SpaceId, listing: u32) -> u32 {
+        let hash = self.hasher.hash_one((space, &*object.name));
+        let entry = Some(Entry { object, space, listing, progress: Progress::Idle, seats: Seats::None });
+        let reused = self.free.pop().and_then(|slot| Some((slot, self.slots.get_mut(slot as usize)?)));
+        let slot = if let Some((slot, place)) = reused {
+            *place = entry;
+            slot
+        } else {
+            self.slots.push(entry);
+            // A cluster cannot hold four billion objects: etcd's limits come first.
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let rehash = |slot: &u32| {
+            slots
+                .get(*slot as usize)
+                .and_then(Option::as_ref)
+                .map_or(0, |entry| hasher.hash_one((entry.space, &*entry.object.name)))
+        };
+        self.names.insert_unique(hash, slot, rehash);
+        if let Some(space) = self.spaces.get_mut(space) {
+            space.objects += 1;
+        }
+        slot
+    }
+
+    fn vacate(&mut self, slot: u32, now: Timestamp) {
+        self.delist(slot, now);
+        self.not_before.remove(&slot);
+        let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        let hash = self.hasher.hash_one((entry.space, &*entry.object.name));
+        if let Ok(place) = self.names.find_entry(hash, |&other| other == slot) {
+            place.remove();
+        }
+        if let Some(space) = self.spaces.get_mut(entry.space) {
+            space.objects = space.objects.saturating_sub(1);
+        }
+        self.free.push(slot);
+    }
+
+    fn dismiss_one(&mut self, id: TenantId, now: Timestamp) {
+        let Some(rule) = self.tenants.get(id).map(|tenant| tenant.rule.clone()) else { return };
+        let overrode = self.tenants.overrides_any(&rule);
+        let mut freed = Vec::new();
+        for (slot, entry) in (0..).zip(&mut self.slots) {
+            let Some(entry) = entry else { continue };
+            let was_kept = entry.seats.iter().any(|seat| seat.bucket == Bucket::KeptBy);
+            entry.seats.drop_of(id);
+            if overrode && was_kept {
+                freed.push(slot);
+            }
+        }
+        self.tenants.remove(id, &self.spaces);
+        freed.into_iter().for_each(|slot| self.reseat(slot, now));
+    }
+
+    fn matched_slots(&self, id: TenantId) -> BTreeSet<u32> {
+        let matched =
+            |entry: &&Entry| entry.seats.iter().any(|seat| seat.tenant == id && seat.bucket.is_matched());
+        let entries = (0..).zip(&self.slots).filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)));
+        entries.filter(|(_, entry)| matched(entry)).map(|(slot, _)| slot).collect()
+    }
+
+    fn slots_that_may_seat(&self, id: TenantId) -> Vec<u32> {
+        let entries = (0..).zip(&self.slots).filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)));
+        entries.filter(|(_, entry)| self.reaches(id, entry.space)).map(|(slot, _)| slot).collect()
+    }
+
+    fn reseat_space(&mut self, space: SpaceId, now: Timestamp) {
+        let entries = (0..).zip(&self.slots).filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)));
+        let slots: Vec<u32> =
+            entries.filter(|(_, entry)| entry.space == space).map(|(slot, _)| slot).collect();
+        slots.into_iter().for_each(|slot| self.rejoin(slot, now));
+    }
+
+    /// Finds the places of an object with the rules that select it.
+    fn enlist(&mut self, slot: u32, now: Timestamp) {
+        let candidates = self.candidates(slot);
+        self.join_groups(slot, &candidates, now);
+        self.seat(slot, &candidates, now);
+    }
+
+    /// Undoes [`Ground::enlist`]; to be called before anything that it depends on changes.
+    fn delist(&mut self, slot: u32, now: Timestamp) {
+        self.unseat(slot);
+        self.leave_groups(slot, now);
+    }
+
+    /// Time or circumstances have changed: the object's groups and places are found anew.
+    fn rejoin(&mut self, slot: u32, now: Timestamp) {
+        self.delist(slot, now);
+        self.enlist(slot, now);
+    }
+
+    /// Something about the object has come to be known.
+    fn rejoin_after(&mut self, slot: u32, now: Timestamp, change: impl FnOnce(&mut Object)) {
+        self.delist(slot, now);
+        if let Some(entry) = self.entry_mut(slot) {
+            change(&mut entry.object);
+        }
+        self.enlist(slot, now);
+    }
+
+    /// The object's places are found anew; its groups are as they were.
+    fn reseat(&mut self, slot: u32, now: Timestamp) {
+        self.unseat(slot);
+        self.seat_anew(slot, now);
+    }
+
+    fn seat_anew(&mut self, slot: u32, now: Timestamp) {
+        let candidates = self.candidates(slot);
+        self.seat(slot, &candidates, now);
+    }
+
+    fn candidates(&self, slot: u32) -> Vec<TenantId> {
+        self.entry(slot)
+            .map_or_else(Vec::new, |entry| self.tenants.candidates(entry.space, &entry.object.labels))
+    }
+
+    fn join_groups(&mut self, slot: u32, candidates: &[TenantId], now: Timestamp) {
+        let mut moved = Vec::new();
+        let Self { slots, tenants, .. } = self;
+        let Some(entry) = slots.get(slot as usize).and_then(Option::as_ref) else { return };
+        if entry.progress != Progress::Idle {
+            return;
+        }
+        for id in candidates {
+            let Some(tenant) = tenants.get_mut(*id) else { continue };
+            if tenant.groups.is_none() || !tenant.has_read(&entry.object) {
+                continue;
+            }
+            let (Some(groups), Some(keep)) = (&mut tenant.groups, &tenant.rule.policy.keep) else { continue };
+            let stands = standing(&tenant.rule, &entry.object, now);
+            if stands.is_matched() && stands != Standing::Terminating {
+                moved.extend(groups.join(keep, (slot, entry.space), &entry.object));
+            }
+        }
+        moved.into_iter().filter(|other| *other != slot).for_each(|other| self.reseat(other, now));
+    }
+
+    fn leave_groups(&mut self, slot: u32, now: Timestamp) {
+        let candidates = self.candidates(slot);
+        let mut moved = Vec::new();
+        let Self { slots, tenants, .. } = self;
+        let Some(entry) = slots.get(slot as usize).and_then(Option::as_ref) else { return };
+        for id in candidates {
+            let Some(tenant) = tenants.get_mut(id) else { continue };
+            let (Some(groups), Some(keep)) = (&mut tenant.groups, &tenant.rule.policy.keep) else { continue };
+            moved.extend(groups.leave(keep, (slot, entry.space), &entry.object));
+        }
+        moved.into_iter().for_each(|other| self.reseat(other, now));
+    }
+
+    fn seat(&mut self, slot: u32, ids: &[TenantId], now: Timestamp) {
+        let overriders = self.overriders(slot);
+        let seats: Vec<_> = ids.iter().filter_map(|id| self.place(*id, slot, &overriders, now)).collect();
+        let Self { slots, tenants, unasked, .. } = self;
+        let Some(entry) = slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        for seat in seats {
+            if seat.bucket == Bucket::OwnerUnknown && entry.object.owners == OwnersSeen::Unknown {
+                unasked.insert(slot);
+            }
+            if let Some(tenant) = tenants.get_mut(seat.tenant) {
+                tenant.take_seat(seat, slot);
+                entry.seats.push(seat);
+            }
+        }
+    }
+
+    fn unseat(&mut self, slot: u32) {
+        let Self { slots, tenants, unasked, .. } = self;
+        unasked.remove(&slot);
+        let Some(entry) = slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        for seat in std::mem::take(&mut entry.seats).iter() {
+            if let Some(tenant) = tenants.get_mut(seat.tenant) {
+                tenant.leave_seat(*seat, (slot, entry.space));
+            }
+        }
+    }
+
+    /// The place of an object with a rule; none if the rule does not select it.
+    fn place(&self, id: TenantId, slot: u32, overriders: &[TenantId], now: Timestamp) -> Option<Seat> {
+        let (tenant, entry) = (self.tenants.get(id)?, self.entry(slot)?);
+        let rule = &tenant.rule;
+        if !tenant.has_read(&entry.object) {
+            // Labels are there whatever was asked for.
+            if !rule.target().labels().matches(&entry.object.labels) {
+                return None;
+            }
+            return Some(Seat { at: i64::MAX, tenant: id, bucket: Bucket::Unread, next: Next::Nothing });
+        }
+        let stands = standing(rule, &entry.object, now);
+        let bucket = Bucket::of(&stands)?;
+        let later = |at: Timestamp| at.max(now.checked_add(RECHECK).unwrap_or(now));
+        let recheck =
+            || if rule.policy.uses_now() { (Next::Recheck, later(now)) } else { (Next::Nothing, now) };
+        let (bucket, (next, at)) = match stands {
+            Standing::Expires(_) if self.ranked(id, slot).is_some() => (Bucket::Ranked, recheck()),
+            Standing::Expires(at) => match self.keeper(id, slot, overriders, now) {
+                Some(keeper) => {
+                    (Bucket::KeptBy, keeper.ends_at().map_or_else(recheck, |at| (Next::Recheck, at)))
+                }
+                None if entry.progress != Progress::Idle => (Bucket::Pending, (Next::Nothing, now)),
+                None => match next_step(rule, &entry.object, at) {
+                    // By then the expression may say another time, and an earlier one.
+                    (_, step) if rule.policy.moves() && step > later(now) => {
+                        (Bucket::Pending, (Next::Recheck, later(now)))
+                    }
+                    step => (Bucket::Pending, step),
+                },
+            },
+            Standing::Owned(OwnersSeen::There | OwnersSeen::Asked) => (bucket, (Next::Recheck, later(now))),
+            _ => (bucket, recheck()),
+        };
+        let at = match next {
+            Next::Nothing => i64::MAX,
+            Next::Recheck => ceil_millis(at),
+            Next::Deletion | Next::Notice => {
+                ceil_millis(at).max(self.not_before.get(&slot).copied().unwrap_or(i64::MIN))
+            }
+        };
+        Some(Seat { at, tenant: id, bucket, next })
+    }
+
+    fn verdict(&self, id: TenantId, slot: u32, gate: Gate, now: Timestamp) -> Option<Verdict> {
+        let (tenant, object) = (self.tenants.get(id)?, &self.entry(slot)?.object);
+        if !tenant.has_read(object) && tenant.rule.target().labels().matches(&object.labels) {
+            return Some(Verdict::Keep(Kept::Unread));
+        }
+        Some(decide(&tenant.rule, object, &self.circumstances(id, slot, gate, now), now))
+    }
+
+    fn circumstances(&self, id: TenantId, slot: u32, gate: Gate, now: Timestamp) -> Circumstances {
+        let keeper = self.keeper(id, slot, &self.overriders(slot), now);
+        Circumstances { ranked: self.ranked(id, slot), keeper, gate }
+    }
+
+    fn ranked(&self, id: TenantId, slot: u32) -> Option<crate::decide::Ranked> {
+        let (tenant, entry) = (self.tenants.get(id)?, self.entry(slot)?);
+        let (groups, keep) = (tenant.groups.as_ref()?, tenant.rule.policy.keep.as_ref()?);
+        groups.keeps(keep, (slot, entry.space), &entry.object)
+    }
+
+    /// The rules that may keep an object from others; mostly there are none.
+    fn overriders(&self, slot: u32) -> Vec<TenantId> {
+        let of = |entry: &Entry| self.tenants.overriders(entry.space, &entry.object.labels);
+        self.entry(slot).map(of).unwrap_or_default()
+    }
+
+    /// Another policy that keeps an object from a rule.
+    fn keeper(&self, id: TenantId, slot: u32, overriders: &[TenantId], now: Timestamp) -> Option<Keeper> {
+        let Entry { object, space, .. } = self.entry(slot)?;
+        self.tenants.overriders_of(id, overriders).find_map(|other| {
+            let policy = &other.rule.policy;
+            let because = other.keeps(object, *space, now)?;
+            Some(Keeper { policy: policy.key.clone(), because })
+        })
+    }
+}
+
+fn owner_names(object: &Object) -> Vec<OwnerName> {
+    let name = |owner: crate::owners::Owner<'_>| OwnerName {
+        api_version: owner.api_version.to_owned(),
+        kind: owner.kind.to_owned(),
+        name: owner.name.to_owned(),
+        uid: Uid::from(owner.uid),
+    };
+    crate::owners::owners(object).map(name).collect()
+}
+
+impl Keeper {
+    fn ends_at(&self) -> Option<Timestamp> {
+        match self.because {
+            KeepsBecause::Keep { until } => until,
+            KeepsBecause::Priority(_) | KeepsBecause::Unknown => None,
+        }
+    }
+}
+
+/// What is to be done with an object that expires at this moment, and when.
+fn next_step(rule: &Rule, object: &Object, expires_at: Timestamp) -> (Next, Timestamp) {
+    let at = acts_at(rule, object, expires_at);
+    // Whoever is to be told is told before it falls due.
+    if rule.policy.notice.is_some() && at < expires_at { (Next::Notice, at) } else { (Next::Deletion, at) }
+}
+
+/// The first whole millisecond that is not before `at`.
+fn ceil_millis(at: Timestamp) -> i64 {
+    let millis = at.as_millisecond();
+    match Timestamp::from_millisecond(millis) {
+        Ok(whole) if whole < at => millis + 1,
+        _ => millis,
+    }
+}
+
+impl Seats {
+    fn iter(&self) -> impl Iterator<Item = &Seat> {
+        match self {
+            Self::None => [].iter(),
+            Self::One(seat) => std::slice::from_ref(seat).iter(),
+            Self::Two(seats) => seats.iter(),
+            Self::Many(seats) => seats.iter(),
+        }
+    }
+
+    fn push(&mut self, seat: Seat) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(seat),
+            Self::One(first) => Self::Two(Box::new([first, seat])),
+            Self::Two(seats) => Self::Many(Box::new(seats.into_iter().chain([seat]).collect())),
+            Self::Many(mut seats) => {
+                seats.push(seat);
+                Self::Many(seats)
+            }
+        };
+    }
+
+    fn drop_of(&mut self, id: TenantId) {
+        if self.iter().any(|seat| seat.tenant == id) {
+            let seats = std::mem::take(self);
+            seats.iter().filter(|seat| seat.tenant != id).for_each(|seat| self.push(*seat));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_small() {
+        // The budget of a tracked object is 300 bytes: name, labels and its place in the queue take the rest.
+        assert!(size_of::<Seats>() <= 16, "{} bytes", size_of::<Seats>());
+        assert!(size_of::<Option<Entry>>() <= 144, "{} bytes", size_of::<Option<Entry>>());
+    }
+}

@@ -1,0 +1,92 @@
+//! Objects whose owners are gone.
+
+use gc::Bucket;
+use serde_json::{Value, json};
+
+use crate::support::{Field, policy, second, thing};
+
+fn orphans() -> std::sync::Arc<gc::Policy> {
+    policy("orphans", json!({"ttl": {"after": "60s"}, "targetResource": {"owner": {"is": "Gone"}}}))
+}
+
+fn owned(owners: &[&str], version: u64) -> Value {
+    let owner = |name: &&str| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": name});
+    let owners: Vec<_> = owners.iter().map(owner).collect();
+    thing("a", 0, json!({"metadata": {"ownerReferences": owners, "resourceVersion": version.to_string()}}))
+}
+
+#[test]
+fn nothing_goes_before_somebody_has_looked_for_its_owners() {
+    let orphans = orphans();
+    let mut field = Field::with([&orphans]);
+    field.put(&owned(&["x"], 1));
+    assert_eq!(field.at(100).take(&orphans), []);
+    assert_eq!(field.count(&orphans, Bucket::OwnerUnknown), 1);
+
+    let questions = field.ground.take_owner_questions(9);
+    assert_eq!((questions.len(), &*questions[0].owners[0].name), (1, "x"));
+    assert_eq!(field.ground.take_owner_questions(9), [], "it has been asked");
+    field.ground.owners_seen(&questions[0], Some(true), second(100));
+    assert_eq!(field.take(&orphans).len(), 1);
+}
+
+#[test]
+fn an_owner_that_exists_is_looked_for_again_in_a_while() {
+    let orphans = orphans();
+    let mut field = Field::with([&orphans]);
+    field.put(&owned(&["x"], 1));
+    let question = field.ground.take_owner_questions(9).remove(0);
+    field.ground.owners_seen(&question, Some(false), second(0));
+    assert_eq!(field.count(&orphans, Bucket::OwnerExists), 1);
+    assert_eq!(field.ground.next_recheck(&orphans.key), Some(second(60)));
+    field.at(60).ground.recheck(&orphans.key, second(60));
+    assert_eq!(field.ground.take_owner_questions(9), [question]);
+}
+
+#[test]
+fn what_could_not_be_told_is_asked_again_and_nothing_goes_meanwhile() {
+    let orphans = orphans();
+    let mut field = Field::with([&orphans]);
+    field.put(&owned(&["x"], 1));
+    let question = field.ground.take_owner_questions(9).remove(0);
+    field.ground.owners_seen(&question, None, second(0));
+    assert_eq!(field.count(&orphans, Bucket::OwnerUnknown), 1);
+    field.at(60).ground.recheck(&orphans.key, second(60));
+    assert_eq!(field.take(&orphans), []);
+    let question = field.ground.take_owner_questions(9).remove(0);
+    field.ground.owners_seen(&question, Some(true), second(60));
+    assert_eq!(field.take(&orphans).len(), 1);
+}
+
+#[test]
+fn an_answer_says_nothing_of_an_owner_that_came_after_the_question() {
+    let orphans = orphans();
+    let mut field = Field::with([&orphans]);
+    field.put(&owned(&["x"], 1));
+    let question = field.ground.take_owner_questions(9).remove(0);
+    field.put(&owned(&["x", "y"], 2));
+    field.ground.owners_seen(&question, Some(true), second(100));
+    assert_eq!(field.at(100).take(&orphans), []);
+
+    let question = field.ground.take_owner_questions(9).remove(0);
+    assert_eq!(question.owners.len(), 2);
+    let mut anew = owned(&["x", "y"], 3);
+    anew["metadata"]["uid"] = json!("a-2");
+    field.put(&anew);
+    field.ground.owners_seen(&question, Some(true), second(100));
+    assert_eq!(field.take(&orphans), [], "it is another object");
+}
+
+#[test]
+fn a_keeper_of_orphans_keeps_until_it_is_known_whether_they_are() {
+    let sweep = policy("sweep", json!({"ttl": {"after": "60s"}}));
+    let keep = policy("keep", json!({"action": "Keep", "targetResource": {"owner": {"is": "Gone"}}}));
+    for (are_gone, kept) in [(Some(true), true), (Some(false), false), (None, true)] {
+        let mut field = Field::with([&sweep, &keep]);
+        field.put(&owned(&["x"], 1));
+        assert_eq!(field.at(100).take(&sweep), []);
+        let question = field.ground.take_owner_questions(9).remove(0);
+        field.ground.owners_seen(&question, are_gone, second(100));
+        assert_eq!(field.take(&sweep).is_empty(), kept, "{are_gone:?}");
+    }
+}
