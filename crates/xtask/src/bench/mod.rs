@@ -154,9 +154,9 @@ impl Bench {
             // One at a time is slow: fewer objects tell as much.
             let objects = if in_flight == 1 { objects / 4 } else { objects };
             load.create("a", objects, 200).await?;
-            let before = self.server_cpu()?;
+            let before = server_cpu(&self.cluster)?;
             let rate = load.delete_all("a", objects, in_flight).await?;
-            let server = per_object(self.server_cpu()? - before, objects);
+            let server = per_object(server_cpu(&self.cluster)? - before, objects);
             let measured = format!("{rate:.0} deletes/s ({server} of the servers' CPU each)");
             row(&format!("bare client, {in_flight} in flight"), &measured, "baseline");
             if in_flight == 32 {
@@ -170,10 +170,10 @@ impl Bench {
             let load = Load::new(&self.cluster, "ours").await?;
             load.create("a", objects, 200).await?;
             let operator = Operator::start(&self.cluster, &self.binary).await?;
-            let before = (self.server_cpu()?, operator.cpu()?);
+            let before = (server_cpu(&self.cluster)?, operator.cpu()?);
             load.policy(1).await?;
             let rate = operator.deletion_rate(objects, RUN_TIMEOUT).await?;
-            let server = per_object(self.server_cpu()? - before.0, objects);
+            let server = per_object(server_cpu(&self.cluster)? - before.0, objects);
             let own = per_object(operator.cpu()? - before.1, objects);
             let measured =
                 format!("{rate:.0} deletes/s ({server} of the servers' CPU and {own} of ours each)");
@@ -183,11 +183,6 @@ impl Bench {
         let ours = ours.iter().sum::<f64>() / ours.len() as f64;
         row("ratio to the bare client with 32 in flight", &format!("{:.2}", ours / baseline), "≥ 0.8");
         Ok(())
-    }
-
-    /// Seconds of CPU that etcd and the API server have used so far.
-    fn server_cpu(&self) -> Result<f64> {
-        self.cluster.processes().iter().map(|(_, pid)| operator::cpu_of(*pid)).sum()
     }
 
     /// 100 objects are created in every second, so 100 fall due in every second, all at its start.
@@ -353,6 +348,11 @@ impl Bench {
         row("admission in process, 500 reviews at one time", &text, "p99 < 10 ms");
         Ok(())
     }
+}
+
+/// Seconds of CPU that etcd and the API server have used so far.
+fn server_cpu(cluster: &ControlPlane) -> Result<f64> {
+    cluster.processes().iter().map(|(_, pid)| operator::cpu_of(*pid)).sum()
 }
 
 fn per_object(seconds: f64, objects: usize) -> String {

@@ -13,7 +13,7 @@ use testbed::{ControlPlane, Options};
 use crate::bench::load::Load;
 use crate::bench::operator::{self, Operator};
 use crate::bench::watcher::{Lateness, Stopwatch, Watcher};
-use crate::bench::{late, row};
+use crate::bench::{late, per_object, row, server_cpu};
 
 /// How long any run may take.
 const RUN_TIMEOUT: Duration = Duration::from_mins(10);
@@ -64,8 +64,11 @@ impl Bench {
         for _ in 0..3 {
             let load = Load::new(&self.cluster, "bare").await?;
             load.create("a", objects, 200).await?;
+            let before = server_cpu(&self.cluster)?;
             let rate = load.delete_all("a", objects, 32).await?;
-            row("bare client, 32 in flight", &format!("{rate:.0} deletes/s"), "baseline");
+            let servers = per_object(server_cpu(&self.cluster)? - before, objects);
+            let measured = format!("{rate:.0} deletes/s ({servers} of the servers' CPU each)");
+            row("bare client, 32 in flight", &measured, "baseline");
             bare.push(rate);
             ours.push(self.own_rate(objects).await?);
         }
@@ -84,10 +87,13 @@ impl Bench {
         let load = Load::new(&self.cluster, "ours").await?;
         load.create("a", objects, 200).await?;
         let operator = Operator::start(&self.cluster, &self.binary).await?;
-        let before = self.served().await?;
+        let (before, cpu) = (self.served().await?, (server_cpu(&self.cluster)?, operator.cpu()?));
         load.policy(1).await?;
         let rate = operator.deletion_rate(objects, RUN_TIMEOUT).await?;
-        row("groundskeeper, limit lifted", &format!("{rate:.0} deletes/s"), "");
+        let servers = per_object(server_cpu(&self.cluster)? - cpu.0, objects);
+        let own = per_object(operator.cpu()? - cpu.1, objects);
+        let measured = format!("{rate:.0} deletes/s ({servers} of the servers' CPU and {own} of ours each)");
+        row("groundskeeper, limit lifted", &measured, "");
         self.tell_served(before, objects).await?;
         Ok(rate)
     }
@@ -114,19 +120,28 @@ impl Bench {
         const ROUNDS: usize = 4;
         let operator = Operator::start(&self.cluster, &self.binary).await?;
         let mark = |_| json!({"groundskeeper.dev/ttl": "1h"});
-        let (mut without, mut with) = (0.0, 0.0);
+        let [mut without, mut watched, mut with] = [0.0; 3];
+        let mut cpu = 0.0;
         for _ in 0..ROUNDS {
             let load = Load::new(&self.cluster, "without").await?;
             without += load.create_marked("a", objects, mark).await? / ROUNDS as f64;
+            let load = Load::new(&self.cluster, "watched").await?;
+            let watcher = Watcher::start(&self.cluster, load.namespace(), 0).await?;
+            watched += load.create_marked("a", objects, mark).await? / ROUNDS as f64;
+            drop(watcher);
             let load = Load::new(&self.cluster, "with").await?;
             load.policy_with(&marks()).await?;
+            let before = operator.cpu()?;
             with += load.create_marked("a", objects, mark).await? / ROUNDS as f64;
+            cpu += operator.cpu()? - before;
         }
-        drop(operator);
         row("creation of marked objects, no policy", &format!("{without:.0}/s"), "baseline");
+        let times = |rate: f64| format!("{rate:.0}/s, {:.2} times that without", rate / without);
+        row("the same with a bare client's watch of them", &times(watched), "");
+        let each = per_object(cpu, ROUNDS * objects);
         row(
-            "creation of marked objects, with a policy on marks",
-            &format!("{with:.0}/s, {:.2} times that without", with / without),
+            "the same with a policy on marks",
+            &format!("{}; {each} of our CPU each, on the same machine", times(with)),
             "1",
         );
         Ok(())
