@@ -66,11 +66,13 @@ pub enum ConditionType {
     AwaitingApproval,
     /// Of some objects it cannot be told when their time is up; they stay.
     Unresolvable,
+    /// Some objects are being deleted, and hang on finalizers that the policy does not take off.
+    HeldByFinalizers,
 }
 
 impl ConditionType {
     /// All of them, in the order in which they stand in a status.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -78,6 +80,7 @@ impl ConditionType {
         Self::BudgetExceeded,
         Self::AwaitingApproval,
         Self::Unresolvable,
+        Self::HeldByFinalizers,
     ];
 
     /// While what it is true, for the reference page.
@@ -100,6 +103,9 @@ impl ConditionType {
             Self::Unresolvable => {
                 "Of some objects it cannot be told when their time is up. They stay; the message counts them and names one."
             }
+            Self::HeldByFinalizers => {
+                "Of a policy with `behavior.finalizer`: some objects are being deleted, and hang on finalizers that it does not take off. The message counts them, names one, and says why."
+            }
         }
     }
 
@@ -113,6 +119,7 @@ impl ConditionType {
             Self::BudgetExceeded => "BudgetExceeded",
             Self::AwaitingApproval => "AwaitingApproval",
             Self::Unresolvable => "Unresolvable",
+            Self::HeldByFinalizers => "HeldByFinalizers",
         }
     }
 }
@@ -160,13 +167,15 @@ pub enum GcReason {
     OutsideWindow,
     /// Of some objects it cannot be told when their time is up.
     ObjectsUnresolvable,
+    /// Some objects are being deleted, and hang on finalizers that the policy does not take off.
+    FinalizersRemain,
     /// The condition does not hold, and there is nothing to say about it.
     AsExpected,
 }
 
 impl GcReason {
     /// All of them, for the reference page.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Collecting,
         Self::Keeping,
         Self::Planning,
@@ -187,6 +196,7 @@ impl GcReason {
         Self::AwaitingApproval,
         Self::OutsideWindow,
         Self::ObjectsUnresolvable,
+        Self::FinalizersRemain,
         Self::AsExpected,
     ];
 
@@ -213,6 +223,7 @@ impl GcReason {
             Self::AwaitingApproval => "AwaitingApproval",
             Self::OutsideWindow => "OutsideWindow",
             Self::ObjectsUnresolvable => "ObjectsUnresolvable",
+            Self::FinalizersRemain => "FinalizersRemain",
             Self::AsExpected => "AsExpected",
         }
     }
@@ -265,6 +276,9 @@ impl GcReason {
             }
             Self::ObjectsUnresolvable => {
                 "A field is missing or is not understood, or an expression fails. The objects stay. Mend them, or give `ttl.default`, or select fewer."
+            }
+            Self::FinalizersRemain => {
+                "Objects that are being deleted hang on finalizers of others, or on the policy's own where nothing shows that it was the policy that deleted them. Whoever owns a finalizer has to take it off; if nobody does any more, take it off by hand."
             }
             Self::AsExpected => "The condition does not hold, and there is nothing to say about it.",
         }

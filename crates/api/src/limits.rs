@@ -36,6 +36,13 @@ pub const BATCH_SIZE_MAX: u32 = 1_000;
 /// Deletions that a policy has under way that does not say: what the collectors that we replace use.
 pub const BATCH_SIZE_DEFAULT: u32 = 50;
 
+/// Characters of a finalizer: a domain of 253, a slash, and a name of 63.
+pub const FINALIZER_CHARS_MAX: usize = 317;
+
+/// Objects that a policy has deleted and that hang on its finalizer: so many stand in its status, and it deletes no more
+/// while there are as many. A hundred names take some 30 KiB, and a server that answers needs far fewer.
+pub const FINALIZING_MAX: usize = 100;
+
 /// Objects that a budget may let through: more than any cluster holds of one kind.
 pub const BUDGET_COUNT_MAX: i64 = 10_000_000;
 

@@ -12,6 +12,7 @@
 mod budget;
 mod finalizers;
 mod flow;
+mod options;
 mod request;
 
 pub mod dismantle;
@@ -175,6 +176,8 @@ pub enum Act {
     AddFinalizer(String),
     /// A finalizer is taken off the object, if it is there.
     RemoveFinalizer(String),
+    /// The same, of an object that is being deleted; any other has changed, and keeps it.
+    Release(String),
 }
 
 impl Act {
@@ -185,7 +188,7 @@ impl Act {
             Self::Evict { .. } => "evict",
             Self::Notify { .. } => "notify",
             Self::AddFinalizer(_) => "add-finalizer",
-            Self::RemoveFinalizer(_) => "remove-finalizer",
+            Self::RemoveFinalizer(_) | Self::Release(_) => "remove-finalizer",
         }
     }
 
@@ -195,7 +198,7 @@ impl Act {
             Self::Delete(_) | Self::Evict { .. } => "deleted",
             Self::Notify { .. } => "notified",
             Self::AddFinalizer(_) => "finalizer-added",
-            Self::RemoveFinalizer(_) => "finalizer-removed",
+            Self::RemoveFinalizer(_) | Self::Release(_) => "finalizer-removed",
         }
     }
 
@@ -207,7 +210,7 @@ impl Act {
     fn change(&self) -> Option<Change<'_>> {
         match self {
             Self::AddFinalizer(finalizer) => Some(Change::Add(finalizer)),
-            Self::RemoveFinalizer(finalizer) => Some(Change::Remove(finalizer)),
+            Self::RemoveFinalizer(finalizer) | Self::Release(finalizer) => Some(Change::Remove(finalizer)),
             Self::Delete(_) | Self::Evict { .. } | Self::Notify { .. } => None,
         }
     }
@@ -342,10 +345,10 @@ impl Actuator {
         if let Some(rail) = self.rails.keep(&resource.kind, namespace, name, unlocked) {
             return Some(Refused::Rail(rail));
         }
-        if target.uid.to_string().is_empty() {
+        if target.uid.is_empty() {
             return Some(Refused::NoUid);
         }
-        if target.resource_version.as_ref().is_some_and(|version| version.to_string().is_empty()) {
+        if target.resource_version.as_ref().is_some_and(ResourceVersion::is_empty) {
             return Some(Refused::NoResourceVersion);
         }
         (!epoch.is_valid_for(EPOCH_MARGIN)).then_some(Refused::NotLeading)
@@ -398,6 +401,9 @@ impl Actuator {
             Some(Ok(finalizers::Found::Changed)) => return Err(Outcome::Changed),
             Some(Ok(finalizers::Found::There(seen))) => seen,
         };
+        if matches!(act, Act::Release(_)) && !seen.is_terminating() {
+            return Err(Outcome::Changed);
+        }
         let Some(patch) = seen.patch(change) else { return Err(Outcome::Accepted) };
         let request = request::patch(target, request::JSON_PATCH, &patch).map_err(Outcome::Failed)?;
         Ok((request, Some(seen)))

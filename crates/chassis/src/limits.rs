@@ -220,6 +220,11 @@ pub const LEDGER_QUEUE_RECORDS: usize = 1_024;
 /// Records that are written and made durable at one time: what may wait, twice.
 pub const LEDGER_BATCH_RECORDS: usize = 2 * LEDGER_QUEUE_RECORDS;
 
+/// How long records wait for company before they are made durable together: many acts at one time for each other, and
+/// outcomes, for which nobody waits, for the next intent. To make something durable takes 0.4 ms of a disk and costs more
+/// CPU than the records themselves; an act takes 20 ms while many are in flight, and one that is alone never waits.
+pub const LEDGER_GATHER: Duration = Duration::from_millis(2);
+
 /// First and longest wait after a failed write. The longest is what one waits at worst after having made room.
 pub const LEDGER_RETRY_FIRST: Duration = Duration::from_millis(200);
 /// See [`LEDGER_RETRY_FIRST`].

@@ -373,10 +373,13 @@ async fn a_finalizer_is_put_on_and_taken_off_and_the_others_stay() {
     let refused = act(add("no finalizer")).await;
     assert!(matches!(&refused, Outcome::Failed(error) if error.code() == Some(422)), "{refused:?}");
 
-    for finalizer in ["example.com/a", "example.com/c"] {
-        assert!(matches!(act(remove(finalizer)).await, Outcome::Accepted));
-    }
+    let release = || Act::Release("example.com/a".to_owned());
+    assert!(matches!(act(release()).await, Outcome::Changed), "it is not being deleted");
+    assert_eq!(finalizers().await, json!(["example.com/a", "example.com/c"]));
     assert!(matches!(act(DELETE).await, Outcome::Accepted));
+    assert!(matches!(act(release()).await, Outcome::Accepted));
+    assert_eq!(finalizers().await, json!(["example.com/c"]));
+    assert!(matches!(act(remove("example.com/c")).await, Outcome::Accepted));
     assert!(matches!(act(add("example.com/a")).await, Outcome::Gone));
     drop(epoch);
     actor.end().await;

@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use units::{KeyPath, Value};
 
 use crate::answer::{Answer, EvaluationError};
-use crate::evaluate::evaluate;
+use crate::evaluate::{evaluate, stays};
 use crate::gives::{AnswerKind, gives};
 use crate::invalid::InvalidExpression;
 use crate::limits::EXPRESSION_BYTES_MAX;
 use crate::parser::parse;
 use crate::resolve::{Program, resolve};
+use crate::steady::Stays;
 
 /// Where an expression finds the fields of one object.
 pub trait Fields {
@@ -59,6 +60,15 @@ impl Expression {
     /// Whether the answer depends on the time.
     pub fn uses_now(&self) -> bool {
         self.program.uses_now
+    }
+
+    /// How long what it gives for one object at `now` stays as it is, as far as that depends on the time.
+    pub fn stays(&self, object: &dyn Fields, now: Timestamp) -> Stays {
+        match (self.program.uses_now, self.program.is_steady) {
+            (false, _) => Stays::ForGood,
+            (true, false) => Stays::Unknown,
+            (true, true) => stays(&self.text, &self.program, object, now),
+        }
     }
 
     /// Whether an answer of this kind is possible at all; where that depends on a field's type, it is.

@@ -41,6 +41,7 @@ mod literal;
 mod parser;
 mod program;
 mod resolve;
+mod steady;
 mod syntax;
 mod time;
 
@@ -53,3 +54,4 @@ pub use limits::{
     EXPRESSION_BYTES_MAX, HEIGHT_MAX, LOOPS_MAX, NODES_MAX, PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX,
     PATTERNS_MAX, STEPS_MAX,
 };
+pub use steady::Stays;

@@ -14,6 +14,7 @@ use crate::limits::{
     EXCERPT_CHARS_MAX, LOOPS_MAX, PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX, PATTERNS_MAX,
 };
 use crate::program::{Constant, Kind, Loop, Node, Part, Wrapped};
+use crate::steady::told_in;
 use crate::syntax::{Access, Form, Literal, Syntax};
 use crate::time::{parse_span, parse_time};
 
@@ -30,21 +31,34 @@ pub(crate) struct Program {
     /// Every path that is read, by the number that the nodes have for it.
     pub(crate) fields: Vec<KeyPath>,
     pub(crate) uses_now: bool,
+    /// Of every `now` in it, it can be told when what depends on it turns.
+    pub(crate) is_steady: bool,
 }
 
 /// The program of a syntax tree; `text` is what the tree was parsed from.
 pub(crate) fn resolve(text: &str, syntax: &Syntax) -> Result<Program, InvalidExpression> {
-    let mut resolver =
-        Resolver { text, fields: Vec::new(), uses_now: false, variables: Vec::new(), loops: 0, patterns: 0 };
+    let mut resolver = Resolver {
+        text,
+        fields: Vec::new(),
+        nows: 0,
+        steady_nows: 0,
+        variables: Vec::new(),
+        loops: 0,
+        patterns: 0,
+    };
     let root = resolver.node(syntax)?;
-    Ok(Program { root, fields: resolver.fields, uses_now: resolver.uses_now })
+    let Resolver { fields, nows, steady_nows, .. } = resolver;
+    Ok(Program { root, fields, uses_now: nows > 0, is_steady: nows == steady_nows })
 }
 
 #[derive(Debug)]
 struct Resolver<'t> {
     text: &'t str,
     fields: Vec<KeyPath>,
-    uses_now: bool,
+    /// How often `now` stands in it.
+    nows: usize,
+    /// How often it stands where it can be told when what depends on it turns.
+    steady_nows: usize,
     /// The variables of loops and of `optMap` that surround this place, outermost first.
     variables: Vec<Box<str>>,
     loops: usize,
@@ -90,7 +104,9 @@ impl Resolver<'_> {
             Form::Not(operand) => Kind::Not(self.boxed(operand)?),
             Form::Negate(operand) => Kind::Negate(self.boxed(operand)?),
             Form::Binary(operator, left, right) => {
-                Kind::Binary(*operator, Box::new([self.node(left)?, self.node(right)?]))
+                let operands = Box::new([self.node(left)?, self.node(right)?]);
+                self.steady_nows += told_in(*operator, &operands);
+                Kind::Binary(*operator, operands)
             }
             Form::Logic(logic, operands) => Kind::Logic(*logic, self.nodes(operands)?),
             Form::Choice(parts) => {
@@ -107,7 +123,7 @@ impl Resolver<'_> {
         match name {
             OBJECT => Err(InvalidExpression::WholeObject { place: self.place(span) }),
             NOW => {
-                self.uses_now = true;
+                self.nows += 1;
                 Ok(Kind::Now)
             }
             _ => Err(InvalidExpression::UnknownVariable {

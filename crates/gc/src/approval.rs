@@ -1,7 +1,7 @@
 //! What somebody has approved of a policy: one spec, by its hash, as of one moment.
 //!
-//! An approval lets a spec begin that waits for it, and lets through whatever had fallen due by its moment, whatever the
-//! budget. A changed spec has another hash, so an approval never covers more than was seen.
+//! An approval lets a spec begin that waits for it, and for a week lets through whatever had fallen due by its moment,
+//! whatever the budget. A changed spec has another hash, so an approval never covers more than was seen.
 
 use std::collections::BTreeMap;
 use std::fmt;

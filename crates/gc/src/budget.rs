@@ -62,6 +62,14 @@ impl BudgetRule {
         }
     }
 
+    /// Whether the limit depends on how many objects there are.
+    pub fn is_share(&self) -> bool {
+        match self.allowance {
+            Allowance::Default => true,
+            Allowance::Given { percent, .. } => percent.is_some_and(|percent| (1..100).contains(&percent)),
+        }
+    }
+
     /// Whether there is a limit, whatever the base.
     pub fn is_limited(&self) -> bool {
         self.limit(0) < u64::MAX
@@ -85,6 +93,15 @@ mod tests {
         assert_eq!(limit(None, Some(10), 9), 0);
         assert_eq!(limit(Some(0), None, 9), 0);
         assert_eq!(limit(None, Some(100), 9), u64::MAX);
+    }
+
+    #[test]
+    fn only_a_share_asks_how_many_objects_there_are() {
+        let is_share = |count, percent| {
+            BudgetRule::compile(Some(&DeletionBudget { count, percent, window: None })).unwrap().is_share()
+        };
+        assert!(BudgetRule::compile(None).unwrap().is_share() && is_share(Some(9), Some(1)));
+        assert!(!is_share(Some(9), None) && !is_share(None, Some(100)) && !is_share(None, Some(0)));
     }
 
     #[test]

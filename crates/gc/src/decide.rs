@@ -10,6 +10,7 @@ use control::Mutant;
 use jiff::Timestamp;
 use units::NamespacedName;
 
+use crate::finalizer::{Finalizer, finalizers};
 use crate::keep::End;
 use crate::notice::{Told, announced};
 use crate::object::{Object, OwnersSeen};
@@ -43,9 +44,12 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kept {
     /// The policy does not select it.
-    NotSelected,
+    NotSelected {
+        /// Which of its selectors does not, in words.
+        why: Box<str>,
+    },
     /// It is being deleted already.
-    Terminating,
+    Terminating(Ending),
     /// It was read before the policy asked for what it reads of it.
     Unread,
     /// An owner of it exists, or it is not known whether one does.
@@ -85,6 +89,19 @@ pub enum Kept {
         /// Why nothing is deleted.
         gate: Gate,
     },
+}
+
+/// What an object that is being deleted hangs on, as far as its policy asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing, or the policy takes no finalizer off.
+    Plain,
+    /// The finalizer that the policy takes off, for it has deleted the object.
+    Released(Finalizer),
+    /// The finalizer that the policy takes off what it has deleted; and nothing shows that it has deleted this.
+    Unproven(Finalizer),
+    /// Finalizers that are not the policy's to take off.
+    Held(Vec<String>),
 }
 
 /// How many of its group are kept, and how many there are.
@@ -174,6 +191,8 @@ pub struct Circumstances {
     pub keeper: Option<Keeper>,
     /// Whether the policy may delete now.
     pub gate: Gate,
+    /// It is known that this very policy has deleted it.
+    pub is_ward: bool,
 }
 
 /// What `rule` makes of `object` at `now`, whatever the others do.
@@ -181,6 +200,9 @@ pub struct Circumstances {
 /// Only rules that ask for the time depend on `now`.
 pub fn standing(rule: &Rule, object: &Object, now: Timestamp) -> Standing {
     let policy = &rule.policy;
+    if !rule.looks_at(object) {
+        return Standing::NotSelected;
+    }
     match rule.target().selects(object) {
         Selected::No(_) => return Standing::NotSelected,
         Selected::IfOwnersAreGone if object.owners != OwnersSeen::Gone => {
@@ -244,11 +266,13 @@ fn expiry(when: Option<&When>, object: &Object, created: Timestamp, now: Timesta
 /// What is to become of `object` under `rule` at `now`.
 pub fn decide(rule: &Rule, object: &Object, circumstances: &Circumstances, now: Timestamp) -> Verdict {
     let expires_at = match standing(rule, object, now) {
-        Standing::NotSelected => return Verdict::Keep(Kept::NotSelected),
+        Standing::NotSelected => return Verdict::Keep(Kept::not_selected(rule, object)),
         Standing::Owned(owners) => return Verdict::Keep(Kept::Owned(owners)),
         Standing::Unmet => return Verdict::Keep(Kept::ConditionNotMet(unmet(rule, object, now))),
         Standing::Protected(rail) => return Verdict::Protected(rail),
-        Standing::Terminating => return Verdict::Keep(Kept::Terminating),
+        Standing::Terminating => {
+            return Verdict::Keep(Kept::Terminating(ending(rule, object, circumstances.is_ward)));
+        }
         Standing::Unresolvable(why) => return Verdict::Unresolvable(why),
         Standing::NotDue(why) => return Verdict::Keep(Kept::NotDue(why)),
         Standing::Keeps { until } => return Verdict::Keep(Kept::Keeping { until }),
@@ -264,6 +288,23 @@ pub fn decide(rule: &Rule, object: &Object, circumstances: &Circumstances, now: 
         return Verdict::Keep(Kept::Paused { expires_at });
     }
     due(rule, object, (expires_at, circumstances.gate), now)
+}
+
+/// What an object that is being deleted hangs on under a rule.
+pub(crate) fn ending(rule: &Rule, object: &Object, is_ward: bool) -> Ending {
+    let Some(finalizer) = &rule.policy.finalizer else { return Ending::Plain };
+    if finalizer.is_on(object) {
+        let finalizer = finalizer.clone();
+        return if is_ward { Ending::Released(finalizer) } else { Ending::Unproven(finalizer) };
+    }
+    let others: Vec<_> = finalizers(object).map(str::to_owned).collect();
+    if others.is_empty() { Ending::Plain } else { Ending::Held(others) }
+}
+
+impl Kept {
+    fn not_selected(rule: &Rule, object: &Object) -> Self {
+        Self::NotSelected { why: rule.target().why_unselected(object) }
+    }
 }
 
 /// The first condition that does not hold, in words.

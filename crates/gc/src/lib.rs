@@ -15,6 +15,7 @@ mod approval;
 mod budget;
 mod condition;
 mod decide;
+mod finalizer;
 mod ground;
 mod invalid;
 mod keep;
@@ -42,16 +43,19 @@ mod words;
 pub use approval::{APPROVED_ANNOTATION, Approval, NoApproval, SpecHash};
 pub use budget::BudgetRule;
 pub use decide::{
-    Circumstances, Gate, Keeper, KeepsBecause, Kept, Ranked, Standing, Verdict, decide, standing,
+    Circumstances, Ending, Gate, Keeper, KeepsBecause, Kept, Ranked, Standing, Verdict, decide, standing,
 };
-pub use ground::{Admitted, Bucket, Counts, Due, Ground, OwnerName, OwnerQuestion, Scope, Settled, Step};
+pub use finalizer::{Finalizer, InvalidFinalizer};
+pub use ground::{
+    Admitted, Bucket, Counts, Due, Ground, OwnerName, OwnerQuestion, Scope, Settled, Step, Ward,
+};
 pub use invalid::Invalid;
 pub use keep::End;
 pub use notice::NOTICE_ANNOTATION;
 pub use object::{Object, OwnersSeen};
 pub use owners::{Owner, OwnerUnwanted, owner_path, owners};
 pub use plan::{Item, ObjectName, Outlook, Plan, Summary};
-pub use policy::{Mode, Policy, Reach, Rule, Written};
+pub use policy::{Mode, Policy, Reach, Rule, Written, lies_in_no_namespace};
 pub use selector::{InvalidSelector, Selector};
 pub use target::{InvalidTarget, NamespaceRule, Selected, TargetRule, Unselected};
 pub use when::{Expiry, InvalidWhen, NotDue, Unresolved, When};

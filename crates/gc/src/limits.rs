@@ -11,6 +11,10 @@ pub(crate) const BUDGET_COUNT_DEFAULT: u64 = 50;
 /// The share that goes in a window under a policy that says nothing of it, in percent.
 pub(crate) const BUDGET_PERCENT_DEFAULT: u8 = 10;
 
+/// How long an approval lets what had fallen due by it go beyond the budget: a week, so that a window which opens on one
+/// day of the week comes within it. What is there months later is not what somebody has looked at.
+pub(crate) const APPROVAL_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// The window of a budget that names none: long enough that somebody can look.
 pub(crate) const BUDGET_WINDOW_DEFAULT: Duration = Duration::from_hours(1);
 /// The shortest window: below it a budget would be a rate, which has a field of its own.
@@ -33,8 +37,12 @@ pub(crate) const NOTICE_MAX: Duration = Duration::from_hours(366 * 24);
 /// The longest `keep.minAge`: the longest time to live.
 pub(crate) const MIN_AGE_MAX: SignedDuration = SignedDuration::from_secs(api::limits::TTL_SECONDS_MAX);
 
-/// How often an object is judged anew whose verdict depends on the time, if nothing says when it will change.
+/// How often an object is judged anew whose verdict depends on the time, if it cannot be told when it will change.
 pub(crate) const RECHECK: SignedDuration = SignedDuration::from_secs(60);
+
+/// Objects that are kept of each group under a policy that asks for the time: before each deletion all of them are judged
+/// anew, for one that is no longer selected gives its place to another. A thousand take about a millisecond.
+pub(crate) const KEPT_BY_TIME_MAX: usize = 1_000;
 
 /// Values of fields that are remembered so that objects may share them: more than any field's usual words, few enough
 /// to take no memory that counts.
@@ -74,5 +82,14 @@ pub(crate) const FIELDS_MAX: usize = 16;
 /// Kinds of an owner: what the schema allows.
 pub(crate) const OWNER_KINDS_MAX: usize = 16;
 
+/// Characters of a selector's term that a message repeats: a label's longest key and a value, on one line of a terminal or two.
+pub(crate) const SELECTOR_CHARS_MAX: usize = 160;
+
+/// Names of a list that a message repeats: the rest is a number.
+pub(crate) const NAMES_SHOWN_MAX: usize = 3;
+
 /// Characters of a value that a message repeats: enough to recognize it.
 pub(crate) const EXCERPT_CHARS_MAX: usize = 40;
+
+/// Finalizers of others that a message names: enough to know whom to ask.
+pub(crate) const FINALIZERS_SHOWN_MAX: usize = 4;

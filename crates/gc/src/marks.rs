@@ -13,7 +13,7 @@ use views::{
     TTL_ANNOTATION, TTL_CONTROLLER_REFRESHED_AT_ANNOTATION, TTL_CONTROLLER_TTL_ANNOTATION,
 };
 
-use crate::moments::{Life, rfc3339, utc};
+use crate::moments::{Life, is_set, rfc3339, utc};
 use crate::object::Object;
 use crate::place::Place;
 use crate::when::{Expiry, NotDue, Unresolved};
@@ -136,7 +136,7 @@ fn janitor_expires(text: &str) -> Meaning {
 }
 
 fn until(time: Option<Timestamp>) -> Meaning {
-    time.map_or(Meaning::Lives(Life::NotUnderstood), Meaning::Until)
+    time.filter(|time| is_set(*time)).map_or(Meaning::Lives(Life::NotUnderstood), Meaning::Until)
 }
 
 impl Mark {
@@ -166,8 +166,8 @@ impl Mark {
             return Ok(object.created());
         };
         match found.with_text(rfc3339).flatten() {
-            Some(time) => Ok(Some(time)),
-            None => Err(Unresolved::not_understood(place, &found, MOMENT)),
+            Some(time) if is_set(time) => Ok(Some(time)),
+            _ => Err(Unresolved::not_understood(place, &found, MOMENT)),
         }
     }
 }

@@ -29,6 +29,12 @@ pub(crate) fn rfc3339(text: &str) -> Option<Timestamp> {
     if zone == "Z" || is_offset(zone) { text.parse().ok() } else { None }
 }
 
+/// Whether a moment that an object names was ever set. Programs that write a time which they have not got write that of
+/// year 1; what counts from there would go at once.
+pub(crate) fn is_set(moment: Timestamp) -> bool {
+    moment >= Timestamp::UNIX_EPOCH
+}
+
 /// The moment that a text of this layout names, in UTC: Y, M, D, h, m and s stand for digits, all else for itself.
 pub(crate) fn utc(text: &str, layout: &str) -> Option<Timestamp> {
     Some(civil(text, layout)?.to_zoned(TimeZone::UTC).ok()?.timestamp())

@@ -85,10 +85,10 @@ impl Object {
         found.filter(|value| **value != Value::Null)
     }
 
-    /// The same object after it has been told that it goes at this moment.
+    /// The same object after it has been told now that it goes at this moment.
     #[must_use]
-    pub fn told(self, deletes_at: Timestamp) -> Self {
-        let note = Value::from(&*deletes_at.to_string());
+    pub fn told(self, now: Timestamp, deletes_at: Timestamp) -> Self {
+        let note = Value::from(&*crate::notice::note(now, deletes_at));
         Self { fields: self.fields.with(crate::notice::annotation(), note), ..self }
     }
 

@@ -135,8 +135,13 @@ impl fmt::Display for Place {
 
 /// The start of a text, in one line.
 pub(crate) fn excerpt(text: &str) -> Box<str> {
+    shortened(text, EXCERPT_CHARS_MAX)
+}
+
+/// At most so many characters of a text, in one line.
+pub(crate) fn shortened(text: &str, most: usize) -> Box<str> {
     let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut short: String = chars.by_ref().take(EXCERPT_CHARS_MAX).collect();
+    let mut short: String = chars.by_ref().take(most).collect();
     if chars.next().is_some() {
         short.push('…');
     }

@@ -2,6 +2,8 @@
 //!
 //! Its JSON is a contract that scripts rely on; fields may be added, never renamed or removed.
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 use serde::Serialize;
 use units::{GroupVersionKind, NamespacedName, Uid};
@@ -105,12 +107,15 @@ impl Plan {
         let grounds: Vec<_> = grounds.into_iter().collect();
         let gate = policy.gate(outlook.awaits_approval, self.at);
         let judge = |ground: &&'a Ground| ground.judge_all(&policy.key, gate, self.at);
-        let mut judged: Vec<(Verdict, &Object, &Rule)> =
+        let mut judged: Vec<Judged<'a>> =
             grounds.iter().flat_map(judge).map(|(rule, object, verdict)| (verdict, object, rule)).collect();
         judged.sort_by(|(a, left, _), (b, right, _)| {
             let key = |verdict: &Verdict| verdict.expires_at().unwrap_or(Timestamp::MAX);
             (key(a), &left.namespace, &left.name).cmp(&(key(b), &right.namespace, &right.name))
         });
+        if policy.targets.len() > 1 {
+            judged = once_each(judged);
+        }
         let base = grounds.iter().map(|ground| ground.base(&policy.key)).sum();
         let mut left = outlook.budget_left.unwrap_or_else(|| policy.budget.limit(base));
         for (verdict, object, rule) in judged {
@@ -118,6 +123,38 @@ impl Plan {
             self.summary.count(&verdict);
             self.items.push(Item::new(rule, object, &verdict, self.at));
         }
+    }
+}
+
+/// One object under one rule, judged.
+type Judged<'a> = (Verdict, &'a Object, &'a Rule);
+
+/// Each object once, although several targets of the policy look at it: by the one that says most about it, which is the one
+/// by which it goes first, if it goes. The order stays.
+fn once_each(judged: Vec<Judged<'_>>) -> Vec<Judged<'_>> {
+    let name = |(_, object, rule): &Judged<'_>| {
+        let GroupVersionKind { api_version, kind } = rule.kind();
+        (api_version.group.clone(), kind.clone(), object.namespace.clone(), object.name.clone())
+    };
+    let mut best: HashMap<_, (u8, usize)> = HashMap::new();
+    for (place, judged) in judged.iter().enumerate() {
+        let this = (silence(&judged.0), place);
+        best.entry(name(judged)).and_modify(|known| *known = this.min(*known)).or_insert(this);
+    }
+    let chosen: HashSet<usize> = best.into_values().map(|(_, place)| place).collect();
+    let numbered = judged.into_iter().enumerate().filter(|(place, _)| chosen.contains(place));
+    numbered.map(|(_, judged)| judged).collect()
+}
+
+/// How little a verdict says about an object, beside one by another target.
+const fn silence(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Delete { .. } => 0,
+        Verdict::Notify { .. } => 1,
+        Verdict::Keep(Kept::Shut { .. } | Kept::Told { .. } | Kept::NotYet { .. } | Kept::Paused { .. }) => 2,
+        Verdict::Unresolvable(_) | Verdict::Protected(_) => 3,
+        Verdict::Keep(Kept::NotSelected { .. }) => 5,
+        Verdict::Keep(_) => 4,
     }
 }
 

@@ -9,6 +9,7 @@ use api::garbage_collection::{
 use api::{
     ClusterGarbageCollectionPolicy, GarbageCollectionPolicy, NamedRails, ObjectMeta, Rail, Rails, Unlock,
 };
+use expr::Stays;
 use jiff::{SignedDuration, Timestamp};
 use units::{GroupVersionKind, KeyPath, NamespacedName, WindowState, Windows};
 use views::Labels;
@@ -16,8 +17,10 @@ use views::Labels;
 use crate::approval::{Approval, SpecHash};
 use crate::budget::BudgetRule;
 use crate::decide::Gate;
+use crate::finalizer::{Finalizer, finalizers_path};
 use crate::invalid::Invalid;
 use crate::keep::{End, KeepRule};
+use crate::limits::{APPROVAL_LASTS, RECHECK};
 use crate::object::Object;
 use crate::target::{NamespaceRule, TargetRule};
 use crate::when::When;
@@ -26,6 +29,28 @@ use crate::which::Which;
 mod checks;
 
 pub(crate) use checks::{between, path, within};
+
+/// Kubernetes' own kinds without namespaces that people collect, or by mistake try to.
+const WITHOUT_NAMESPACES: [(&str, &str); 9] = [
+    ("", "Namespace"),
+    ("", "Node"),
+    ("", "PersistentVolume"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("rbac.authorization.k8s.io", "ClusterRole"),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+    ("storage.k8s.io", "StorageClass"),
+    ("storage.k8s.io", "VolumeAttachment"),
+    ("certificates.k8s.io", "CertificateSigningRequest"),
+];
+
+/// Whether objects of a kind are known to lie in no namespace; of custom resources nothing is known here.
+pub fn lies_in_no_namespace(kind: &GroupVersionKind) -> bool {
+    WITHOUT_NAMESPACES.contains(&(kind.group(), &kind.kind))
+}
+
+fn is_namespace(kind: &GroupVersionKind) -> bool {
+    (kind.group(), kind.kind.as_str()) == ("", "Namespace")
+}
 
 /// A policy that can be acted on.
 #[derive(Clone, Debug)]
@@ -56,6 +81,8 @@ pub struct Policy {
     pub propagation: PropagationPolicy,
     /// Seconds that a pod gets to end; none leaves it to the object.
     pub grace_period_seconds: Option<i64>,
+    /// The finalizer that it takes off objects that it has deleted itself; none if it takes off none.
+    pub finalizer: Option<Finalizer>,
     /// How much may go in a span of time.
     pub budget: BudgetRule,
     /// At what hours; none for all.
@@ -102,6 +129,8 @@ pub struct Rule {
     /// The policy.
     pub policy: Arc<Policy>,
     target: usize,
+    /// Its objects are namespaces.
+    of_namespaces: bool,
     named: Arc<NamedRails>,
 }
 
@@ -128,7 +157,10 @@ impl Policy {
         let reach = reach(written, &key)?;
         checks::check(spec, &reach)?;
         let targets = targets(spec)?;
-        let conditions = spec.conditions.as_ref();
+        let when = spec.ttl.as_ref().map(When::compile).transpose()?;
+        let which = Which::compile(spec.conditions.as_ref(), spec.when.as_deref())?;
+        let keep = spec.keep.as_ref().map(KeepRule::compile).transpose()?;
+        checks::kept_by_time(keep.as_ref(), which.uses_now() || when.as_ref().is_some_and(When::uses_now))?;
         Ok(Self {
             generation: metadata.generation,
             spec_hash: SpecHash::of(spec),
@@ -141,6 +173,7 @@ impl Policy {
             batch_size: spec.behavior.batch_size,
             propagation: spec.behavior.propagation_policy,
             grace_period_seconds: spec.behavior.grace_period_seconds,
+            finalizer: checks::finalizer(spec)?,
             budget: BudgetRule::compile(spec.budget.as_ref())?,
             schedule: spec.schedule.as_ref().map(checks::windows).transpose()?,
             notice: checks::notice(spec)?,
@@ -148,19 +181,49 @@ impl Policy {
             evaluation_interval: checks::evaluation_interval(spec)?,
             acts_as: checks::service_account(spec, &key)?,
             rails: rails.clone(),
-            when: spec.ttl.as_ref().map(When::compile).transpose()?,
-            which: Which::compile(conditions, spec.when.as_deref())?,
-            keep: spec.keep.as_ref().map(KeepRule::compile).transpose()?,
+            when,
+            which,
+            keep,
             reach,
             key,
         })
+    }
+
+    /// What stands in for a policy that does not compile: it deletes nothing, and keeps from others all that the policy
+    /// may keep from them. Else whoever breaks a policy that keeps would have deleted what it kept.
+    ///
+    /// None if the policy has no say in what others do, or if not even its kinds can be told.
+    pub fn stand_in<'a>(written: impl Into<Written<'a>>, rails: &Rails) -> Option<Self> {
+        let written = written.into();
+        let spec = written.spec;
+        if Mode::of(spec).only_reports() {
+            return None;
+        }
+        let bare = |target: &TargetResource| TargetResource {
+            api_version: target.api_version.clone(),
+            kind: target.kind.clone(),
+            ..TargetResource::default()
+        };
+        let narrowed = GarbageCollectionPolicySpec {
+            target_resource: spec.target_resource.clone(),
+            target_resources: spec.target_resources.clone(),
+            namespaces: spec.namespaces.clone(),
+            ..checks::silent(spec)
+        };
+        let wide = GarbageCollectionPolicySpec {
+            target_resources: spec.targets().map(bare).collect(),
+            ..checks::silent(spec)
+        };
+        let compile =
+            |spec: &GarbageCollectionPolicySpec| Self::compile(Written { spec, ..written }, rails).ok();
+        compile(&narrowed).or_else(|| compile(&wide))
     }
 
     /// One rule for each of its kinds.
     pub fn rules(self: &Arc<Self>) -> impl Iterator<Item = Rule> {
         self.targets.iter().enumerate().map(|(target, rule)| {
             let named = Arc::new(self.rails.by_name(&rule.kind, &self.unlocked));
-            Rule { policy: Arc::clone(self), target, named }
+            Rule { policy: Arc::clone(self), target, of_namespaces: is_namespace(&rule.kind), named }
         })
     }
 
@@ -173,6 +236,17 @@ impl Policy {
     /// Whether its verdicts may change although no object does.
     pub fn uses_now(&self) -> bool {
         self.which.uses_now() || self.when.as_ref().is_some_and(When::uses_now)
+    }
+
+    /// When the verdict on an unchanged object may be another one than now; none if never.
+    pub(crate) fn may_turn_at(&self, object: &Object, now: Timestamp) -> Option<Timestamp> {
+        let ttl = self.when.as_ref().map_or(Stays::ForGood, |when| when.stays(object, now));
+        let turns_at = |stays| match stays {
+            Stays::ForGood => None,
+            Stays::Until(at) => Some(at),
+            Stays::Unknown => Some(now.checked_add(RECHECK).unwrap_or(now)),
+        };
+        [self.which.stays(object, now), ttl].into_iter().filter_map(turns_at).min()
     }
 
     /// Whether the time at which an unchanged object goes may change.
@@ -212,19 +286,25 @@ impl Policy {
     pub fn is_unselective(&self) -> bool {
         let Reach::Cluster(namespaces) = &self.reach else { return false };
         let marked = self.when.as_ref().is_some_and(When::is_marked);
-        namespaces.is_unselective()
-            && !marked
-            && self.which.is_empty()
-            && self.targets.iter().any(TargetRule::is_unselective)
+        let all_of = |target: &TargetRule| {
+            let says_nothing = lies_in_no_namespace(&target.kind) && !is_namespace(&target.kind);
+            target.is_unselective() && (namespaces.is_unselective() || says_nothing)
+        };
+        !marked && self.which.is_empty() && self.targets.iter().any(all_of)
     }
 
     /// Whether what stands in the policy now has been approved. What is dated later than `now` was approved by nobody yet.
     pub fn is_approved(&self, now: Timestamp) -> bool {
-        self.approved_until(now).is_some()
+        self.approved_at(now).is_some()
     }
 
-    /// Up to which moment what fell due was approved to go, whatever the budget.
+    /// Up to which moment what fell due was approved to go, whatever the budget; for [`APPROVAL_LASTS`] after it. What
+    /// comes to be selected later may have been due in theory for long, and nobody has approved it.
     pub fn approved_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.approved_at(now).filter(|at| now.duration_since(*at) < APPROVAL_LASTS)
+    }
+
+    fn approved_at(&self, now: Timestamp) -> Option<Timestamp> {
         let counts = |approval: &&Approval| approval.spec_hash == self.spec_hash && approval.at <= now;
         self.approval.as_ref().filter(counts).map(|approval| approval.at)
     }
@@ -246,8 +326,12 @@ impl Policy {
         }
     }
 
-    /// The rail that keeps everything that it targets, if one does.
+    /// The rail that keeps everything that it would delete, if one does. A policy that keeps deletes nothing: what it
+    /// targets may be unlocked by others.
     pub fn rail(&self) -> Option<Rail> {
+        if self.action == Action::Keep {
+            return None;
+        }
         let namespace = self.reach.namespace().unwrap_or_default();
         let rail = |target: &TargetRule| self.rails.keep_all(&target.kind, namespace, &self.unlocked);
         self.targets.iter().map(rail).collect::<Option<Vec<_>>>()?.first().copied()
@@ -271,14 +355,34 @@ impl Reach {
         }
     }
 
+    /// Whether it holds this namespace itself.
+    fn covers_namespace(&self, name: &str, labels: &Labels) -> bool {
+        match self {
+            // A policy of a namespace never sees one: the kind has no namespaces.
+            Self::Namespace(_) => true,
+            Self::Cluster(namespaces) => namespaces.covers(name, Some(labels)),
+        }
+    }
+
     /// Whether the labels of namespaces say where it is.
     pub fn needs_labels(&self) -> bool {
         matches!(self, Self::Cluster(namespaces) if namespaces.needs_labels())
     }
 
+    /// Whether a selection of namespaces says nothing of the objects of this kind, which have none.
+    pub fn says_nothing_of(&self, kind: &GroupVersionKind) -> bool {
+        let selects = matches!(self, Self::Cluster(namespaces) if *namespaces != NamespaceRule::default());
+        selects && !is_namespace(kind)
+    }
+
     /// Whether it is everywhere.
     pub fn is_everything(&self) -> bool {
-        matches!(self, Self::Cluster(namespaces) if namespaces.is_unselective())
+        matches!(self, Self::Cluster(namespaces) if namespaces.is_everything())
+    }
+
+    /// Whether it has to be known which namespaces there are, to tell which it holds.
+    pub fn narrows_namespaces(&self) -> bool {
+        matches!(self, Self::Cluster(namespaces) if !namespaces.is_everything())
     }
 }
 
@@ -302,10 +406,21 @@ impl Rule {
         &self.target().kind
     }
 
+    /// Whether it looks at this object, of those where it looks. A selection of namespaces is about namespaces themselves,
+    /// too: each is judged by its own name and labels.
+    pub(crate) fn looks_at(&self, object: &Object) -> bool {
+        !self.of_namespaces || self.policy.reach.covers_namespace(&object.name, &object.labels)
+    }
+
     /// The rail that keeps an object, but for what the object itself asks for.
     pub(crate) fn rail(&self, object: &Object) -> Option<Rail> {
+        self.rail_at(&object.namespace, &object.name)
+    }
+
+    /// The same, of the object of this name.
+    pub(crate) fn rail_at(&self, namespace: &str, name: &str) -> Option<Rail> {
         let Policy { rails, unlocked, .. } = &*self.policy;
-        rails.keep_all(self.kind(), &object.namespace, unlocked).or_else(|| self.named.keep(&object.name))
+        rails.keep_all(self.kind(), namespace, unlocked).or_else(|| self.named.keep(name))
     }
 
     /// The fields that judging an object reads, besides what every record holds.
@@ -317,6 +432,9 @@ impl Rule {
         reads.extend(policy.keep.iter().flat_map(KeepRule::reads));
         if policy.notice.is_some() {
             reads.push(crate::notice::annotation().clone());
+        }
+        if policy.finalizer.is_some() {
+            reads.push(finalizers_path().clone());
         }
         reads
     }

@@ -1,6 +1,6 @@
 //! What an expression sees of an object.
 
-use expr::{Answer, Expression, Fields};
+use expr::{Answer, Expression, Fields, Stays};
 use jiff::Timestamp;
 use units::{KeyPath, Value};
 
@@ -21,6 +21,14 @@ pub(crate) fn evaluate(expression: &Expression, object: &Object, now: Timestamp)
             error.to_string()
         }
     })
+}
+
+/// How long what an expression gives for an object stays as it is.
+pub(crate) fn stays(expression: &Expression, object: &Object, now: Timestamp) -> Stays {
+    if !expression.uses_now() {
+        return Stays::ForGood;
+    }
+    expression.stays(&Scope::new(expression, object), now)
 }
 
 fn is_confidential(path: &KeyPath) -> bool {

@@ -9,6 +9,9 @@ use api::garbage_collection::{LabelOperator, LabelSelector};
 use api::limits::{SELECTOR_TERMS_MAX, SELECTOR_VALUES_MAX};
 use views::Labels;
 
+use crate::limits::SELECTOR_CHARS_MAX;
+use crate::place::shortened;
+
 /// A label selector that has been checked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selector {
@@ -128,6 +131,12 @@ impl Selector {
     /// Whether it selects everything.
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()
+    }
+
+    /// The first term that these labels do not meet, in the API server's syntax, shortened.
+    pub(crate) fn unmet(&self, labels: &Labels) -> Option<Box<str>> {
+        let term = self.terms.iter().find(|term| !term.holds(labels))?;
+        Some(shortened(&Self { terms: vec![term.clone()] }.to_string(), SELECTOR_CHARS_MAX))
     }
 
     /// Whether an object with these labels is selected.

@@ -3,13 +3,11 @@
 //! What the API server can select by itself is also said in its syntax; it is judged here again, so that a plan made of
 //! files says the same. Knows nothing of time. Whether an owner exists is for the caller to find out.
 
-use std::fmt;
-
 use api::garbage_collection::{NamespaceSelection, TargetResource};
 use units::{FieldPath, Glob, GroupVersionKind, InvalidApiVersion, InvalidFieldPath, InvalidGlob, KeyPath};
 use views::Labels;
 
-use crate::limits::{FIELDS_MAX, NAMES_MAX};
+use crate::limits::{FIELDS_MAX, NAMES_MAX, NAMES_SHOWN_MAX};
 use crate::literal::Literal;
 use crate::object::Object;
 use crate::owners::{Owned, OwnerRule, OwnerUnwanted, is_kind, owner_path};
@@ -40,7 +38,7 @@ struct Field {
 }
 
 /// Whether a target selects an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selected {
     /// It does.
     Yes,
@@ -51,17 +49,12 @@ pub enum Selected {
 }
 
 /// Why a target does not select an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unselected {
     /// Its labels are not as the label selector wants them.
     Labels,
     /// A field is not as the field selector wants it.
-    Field {
-        /// The field.
-        path: Box<str>,
-        /// What it should be.
-        wanted: Box<str>,
-    },
+    Field,
     /// Its name is not among the names.
     Name,
     /// Its name is among the excluded names.
@@ -156,7 +149,7 @@ impl TargetRule {
 
     /// Whether nothing but the kind is asked for, so that all objects of the kind are selected.
     pub fn is_unselective(&self) -> bool {
-        self.labels.is_empty() && self.fields.is_empty() && self.names.is_empty() && self.owner.is_none()
+        self.labels.is_empty() && self.fields.is_empty() && is_any(&self.names) && self.owner.is_none()
     }
 
     /// The label selector.
@@ -164,27 +157,53 @@ impl TargetRule {
         &self.labels
     }
 
+    /// Whether an object of which nothing but labels and name is known may be selected.
+    pub(crate) fn may_select(&self, object: &Object) -> bool {
+        self.labels.matches(&object.labels) && self.unselected_by_name(object).is_none()
+    }
+
     /// Whether an object of the kind is selected.
     pub fn selects(&self, object: &Object) -> Selected {
         if !self.labels.matches(&object.labels) {
             return Selected::No(Unselected::Labels);
         }
-        if !self.names.is_empty() && !self.names.iter().any(|name| name.matches(&object.name)) {
-            return Selected::No(Unselected::Name);
+        if let Some(why) = self.unselected_by_name(object) {
+            return Selected::No(why);
         }
-        if self.exclude_names.iter().any(|name| name.matches(&object.name)) {
-            return Selected::No(Unselected::ExcludedName);
-        }
-        if let Some(field) = self.fields.iter().find(|field| !field.holds(object)) {
-            return Selected::No(Unselected::Field {
-                path: field.place.to_string().into(),
-                wanted: field.value.to_string().into(),
-            });
+        if !self.fields.iter().all(|field| field.holds(object)) {
+            return Selected::No(Unselected::Field);
         }
         match self.owner.as_ref().map(|owner| owner.judge(object)) {
             None | Some(Owned::AsWanted) => Selected::Yes,
             Some(Owned::IfGone) => Selected::IfOwnersAreGone,
             Some(Owned::Unwanted(why)) => Selected::No(Unselected::Owner(why)),
+        }
+    }
+
+    fn unselected_by_name(&self, object: &Object) -> Option<Unselected> {
+        let is_one_of = |names: &[Glob]| names.iter().any(|name| name.matches(&object.name));
+        if !self.names.is_empty() && !is_one_of(&self.names) {
+            return Some(Unselected::Name);
+        }
+        is_one_of(&self.exclude_names).then_some(Unselected::ExcludedName)
+    }
+
+    /// Why an object is not selected, in words; nothing of one that is, or may be.
+    pub(crate) fn why_unselected(&self, object: &Object) -> Box<str> {
+        let Selected::No(why) = self.selects(object) else { return "".into() };
+        let selector = || self.labels.unmet(&object.labels).unwrap_or_default();
+        match &why {
+            Unselected::Labels => format!("its labels do not meet `{}` of labelSelector", selector()).into(),
+            Unselected::Name => format!("its name is not among names: {}", some_of(&self.names)).into(),
+            Unselected::ExcludedName => {
+                let by = self.exclude_names.iter().filter(|name| name.matches(&object.name));
+                format!("its name is among excludeNames, by {}", some_of(by)).into()
+            }
+            Unselected::Field => {
+                let field = self.fields.iter().find(|field| !field.holds(object));
+                field.map(|field| field.why_not(object)).unwrap_or_default()
+            }
+            Unselected::Owner(why) => why.to_string().into(),
         }
     }
 
@@ -220,6 +239,13 @@ impl Field {
         self.place.find(object).map_or(self.is_value_if_absent, |found| self.value.equals(&found))
     }
 
+    fn why_not(&self, object: &Object) -> Box<str> {
+        let found = self.place.find(object).map(|found| self.place.excerpt(&found));
+        let found = found.map_or_else(|| "missing".to_owned(), |found| format!("`{found}`"));
+        let (path, wanted) = (excerpt(&self.place.to_string()), excerpt(self.value.as_text()));
+        format!("{path} is {found}, not `{wanted}` (fieldSelector)").into()
+    }
+
     fn pushed(&self) -> Option<String> {
         Some(selectable::term(self.selectable?.label, self.value.as_text()))
     }
@@ -233,15 +259,18 @@ fn globs(field: &'static str, names: &[String]) -> Result<Box<[Glob]>, InvalidTa
     names.iter().map(glob).collect()
 }
 
-impl fmt::Display for Unselected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Labels => f.write_str("the policy's labelSelector does not select it"),
-            Self::Field { path, wanted } => write!(f, "{path} is not {wanted}"),
-            Self::Name => f.write_str("its name is not among names"),
-            Self::ExcludedName => f.write_str("its name is among excludeNames"),
-            Self::Owner(why) => why.fmt(f),
-        }
+/// Whether every name is among these.
+fn is_any(names: &[Glob]) -> bool {
+    names.is_empty() || names.iter().any(|name| name.as_str().bytes().all(|byte| byte == b'*'))
+}
+
+/// The first of a list of names, and how many more there are.
+fn some_of<'g>(names: impl IntoIterator<Item = &'g Glob>) -> String {
+    let names: Vec<_> = names.into_iter().map(|name| excerpt(&name.to_string())).collect();
+    let shown = names.iter().take(NAMES_SHOWN_MAX).map(|name| &**name).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMES_SHOWN_MAX) {
+        0 => shown,
+        rest => format!("{shown} and {rest} more"),
     }
 }
 
@@ -275,6 +304,26 @@ impl NamespaceRule {
         self.may_cover(name) && selected()
     }
 
+    /// Why the policy does not look at a namespace, in words; nothing of one at which it does.
+    pub(crate) fn why_uncovered(&self, name: &str, labels: Option<&Labels>) -> Box<str> {
+        if self.covers(name, labels) {
+            return "".into();
+        }
+        let is_one_of = |names: &[Glob]| names.iter().any(|glob| glob.matches(name));
+        let why = if is_one_of(&self.exclude) {
+            let by = self.exclude.iter().filter(|glob| glob.matches(name));
+            format!("is among namespaces.exclude, by {}", some_of(by))
+        } else if !self.names.is_empty() && !is_one_of(&self.names) {
+            format!("is not among namespaces.names: {}", some_of(&self.names))
+        } else if let Some(labels) = labels {
+            let unmet = self.selector.unmet(labels).unwrap_or_default();
+            format!("has no labels that meet `{unmet}` of namespaces.selector")
+        } else {
+            "has labels that are not known, and namespaces.selector asks for some".to_owned()
+        };
+        format!("namespace {} {why}", excerpt(name)).into()
+    }
+
     /// Whether the policy looks at the namespace of this name if its labels are as wanted.
     pub(crate) fn may_cover(&self, name: &str) -> bool {
         let named = self.names.is_empty() || self.names.iter().any(|glob| glob.matches(name));
@@ -286,9 +335,14 @@ impl NamespaceRule {
         !self.selector.is_empty()
     }
 
+    /// Whether every namespace is covered.
+    pub fn is_everything(&self) -> bool {
+        self.is_unselective() && self.exclude.is_empty()
+    }
+
     /// Whether every namespace is covered, but for those that are excluded by name.
     pub fn is_unselective(&self) -> bool {
-        self.names.is_empty() && !self.needs_labels()
+        is_any(&self.names) && !self.needs_labels()
     }
 }
 

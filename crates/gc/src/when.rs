@@ -11,14 +11,14 @@ use std::fmt;
 use api::IntOrText;
 use api::garbage_collection::{MarkSource, Ttl};
 use api::limits::TTL_SECONDS_MAX;
-use expr::{Answer, AnswerKind, Expression, InvalidExpression};
+use expr::{Answer, AnswerKind, Expression, InvalidExpression, Stays};
 use jiff::{SignedDuration, Timestamp};
 use units::{FieldPath, InvalidFieldPath, InvalidSpan, KeyPath, Span, SpanOutOfBounds, Value};
 
 use crate::limits::MAPPINGS_MAX;
 use crate::literal::Literal;
 use crate::marks::Marks;
-use crate::moments::{Life, rfc3339};
+use crate::moments::{Life, is_set, rfc3339};
 use crate::object::Object;
 use crate::place::{Found, Place, excerpt};
 use crate::scope;
@@ -242,6 +242,14 @@ impl When {
         matches!(&self.0, Mode::Expression(expression) if expression.uses_now())
     }
 
+    /// How long what it says of an object stays as it is.
+    pub(crate) fn stays(&self, object: &Object, now: Timestamp) -> Stays {
+        match &self.0 {
+            Mode::Expression(expression) => scope::stays(expression, object, now),
+            _ => Stays::ForGood,
+        }
+    }
+
     /// When an object's time is up. Only an expression asks for `now`.
     pub fn expiry(&self, object: &Object, now: Timestamp) -> Expiry {
         match &self.0 {
@@ -389,7 +397,8 @@ fn moment(place: &Place, object: &Object) -> Result<Timestamp, Unresolved> {
         return Ok(time);
     }
     let wanted = "a time such as 2027-01-01T00:00:00Z";
-    found.with_text(rfc3339).flatten().ok_or_else(|| Unresolved::not_understood(place, &found, wanted))
+    let time = found.with_text(rfc3339).flatten().filter(|time| is_set(*time));
+    time.ok_or_else(|| Unresolved::not_understood(place, &found, wanted))
 }
 
 fn expressed(expression: &Expression, object: &Object, now: Timestamp) -> Expiry {
@@ -397,8 +406,10 @@ fn expressed(expression: &Expression, object: &Object, now: Timestamp) -> Expiry
         Ok(answer) => answer,
         Err(message) => return Expiry::failed(message),
     };
-    if let Some(time) = answer.as_time() {
-        return Expiry::At(time);
+    match answer.as_time() {
+        Some(time) if is_set(time) => return Expiry::At(time),
+        Some(_) => return Expiry::failed("it gives a time before 1970, as of a time that was never set"),
+        None => {}
     }
     match answer {
         Answer::Null => Expiry::Never(NotDue::Null),

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use api::garbage_collection::{Conditions, FieldCondition, KeyCondition, Term};
-use expr::{Answer, AnswerKind, Expression, InvalidExpression};
+use expr::{Answer, AnswerKind, Expression, InvalidExpression, Stays};
 use jiff::Timestamp;
 use units::KeyPath;
 
@@ -126,6 +126,11 @@ impl Which {
     /// Whether it depends on the time, so that an object that is not met now may be met later.
     pub fn uses_now(&self) -> bool {
         self.when.as_ref().is_some_and(Expression::uses_now)
+    }
+
+    /// How long what it makes of an object stays as it is.
+    pub(crate) fn stays(&self, object: &Object, now: Timestamp) -> Stays {
+        self.when.as_ref().map_or(Stays::ForGood, |when| scope::stays(when, object, now))
     }
 
     /// Whether everything meets it.

@@ -5,8 +5,9 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use units::span_text;
 
-use crate::decide::{Gate, Keeper, KeepsBecause, Kept, Ranked, Verdict};
+use crate::decide::{Ending, Gate, Keeper, KeepsBecause, Kept, Ranked, Verdict};
 use crate::keep::End;
+use crate::limits::FINALIZERS_SHOWN_MAX;
 use crate::object::OwnersSeen;
 use crate::policy::Mode;
 
@@ -39,7 +40,7 @@ impl Verdict {
             Self::Notify { deletes_at } => {
                 format!("it is to be told that it goes in {}{}", until(*deletes_at, now), only(mode))
             }
-            Self::Keep(kept) => kept.message(now),
+            Self::Keep(kept) => kept.message(mode, now),
             Self::Protected(rail) => rail.to_string(),
             Self::Unresolvable(why) => why.to_string(),
         }
@@ -50,9 +51,9 @@ impl Kept {
     /// Why, in one word that programs may read.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::NotSelected => "NotSelected",
+            Self::NotSelected { .. } => "NotSelected",
             Self::Unread => "Unread",
-            Self::Terminating => "Terminating",
+            Self::Terminating(ending) => ending.reason(),
             Self::Owned(OwnersSeen::There) => "OwnerExists",
             Self::Owned(_) => "OwnerUnknown",
             Self::ConditionNotMet(_) => "ConditionNotMet",
@@ -67,10 +68,10 @@ impl Kept {
         }
     }
 
-    fn message(&self, now: Timestamp) -> String {
+    fn message(&self, mode: Mode, now: Timestamp) -> String {
         match self {
-            Self::NotSelected => "the policy does not select it".to_owned(),
-            Self::Terminating => "it is being deleted already".to_owned(),
+            Self::NotSelected { why } => format!("the policy does not select it: {why}"),
+            Self::Terminating(ending) => ending.message(mode),
             Self::Unread => "it was read before the policy asked for what it reads of it".to_owned(),
             Self::Owned(OwnersSeen::There) => "an owner of it exists".to_owned(),
             Self::Owned(_) => "nobody has looked yet whether its owners exist".to_owned(),
@@ -92,6 +93,39 @@ impl Kept {
             }
             Self::Paused { .. } => "the policy is paused; its time is up".to_owned(),
             Self::Shut { since, gate } => format!("its time was up {} ago, but {gate}", ago(*since, now)),
+        }
+    }
+}
+
+impl Ending {
+    /// Why, in one word that programs may read.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Plain | Self::Released(_) => "Terminating",
+            Self::Unproven(_) | Self::Held(_) => "HeldByFinalizers",
+        }
+    }
+
+    fn message(&self, mode: Mode) -> String {
+        const TEXT: &str = "it is being deleted already";
+        match self {
+            Self::Plain => TEXT.to_owned(),
+            Self::Released(finalizer) if mode == Mode::Enforce => {
+                format!("{TEXT}; the policy takes the finalizer `{finalizer}` off, for it has deleted it")
+            }
+            Self::Released(finalizer) => {
+                format!("{TEXT}; the policy will take the finalizer `{finalizer}` off when it acts again")
+            }
+            Self::Unproven(finalizer) => format!(
+                "{TEXT}, and hangs on the finalizer `{finalizer}`, which stays: nothing shows that it was this policy that deleted it"
+            ),
+            Self::Held(others) => {
+                let shown: Vec<_> =
+                    others.iter().take(FINALIZERS_SHOWN_MAX).map(|one| format!("`{one}`")).collect();
+                let more = others.len().saturating_sub(FINALIZERS_SHOWN_MAX);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("{TEXT}, and hangs on finalizers of others, which stay: {}{more}", shown.join(", "))
+            }
         }
     }
 }

@@ -29,6 +29,9 @@ pub const YAML_DEPTH_MAX: usize = 64;
 /// Problems that are written out; the rest are counted. A screen of them says enough.
 pub const PROBLEMS_SHOWN_MAX: usize = 20;
 
+/// Files of `--openapi` in one run: a cluster publishes one for each group and version, and has some tens of them.
+pub const SCHEMA_FILES_MAX: usize = 200;
+
 /// Characters of one cell of a table: the longest namespace (63) and name (253), and the slash between them.
 pub const CELL_CHARS_MAX: usize = 63 + 1 + 253;
 

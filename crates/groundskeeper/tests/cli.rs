@@ -214,7 +214,7 @@ fn the_json_is_a_contract() {
                 item("old", "", "Delete", "Expired", "its time was up 1h ago", json!("2026-11-21T11:00:00Z")),
                 item("young", "u-1", "Keep", "NotYet", "its time is up in 55m", json!("2026-11-21T12:55:00Z")),
                 item("kept", "", "Protected", "ProtectedByAnnotation", "it carries the annotation groundskeeper.dev/protect", Value::Null),
-                item("other", "", "Keep", "NotSelected", "the policy does not select it", Value::Null),
+                item("other", "", "Keep", "NotSelected", "the policy does not select it: its labels do not meet `tmp=yes` of labelSelector", Value::Null),
             ],
             "summary": {"delete": 1, "keep": 2, "protected": 1, "unresolvable": 0},
             "warnings": [],
@@ -726,6 +726,62 @@ fn an_explanation_says_what_every_policy_makes_of_an_object_and_which_decides() 
 }
 
 #[test]
+fn an_explanation_says_which_selector_leaves_the_object_out() {
+    let sweep = |name: &str, rest: &str| {
+        format!(
+            "apiVersion: groundskeeper.dev/v1alpha1\nkind: ClusterGarbageCollectionPolicy\nmetadata: {{name: {name}}}\nspec:\n  mode: Enforce\n  ttl: {{after: 1h}}\n{rest}\n"
+        )
+    };
+    let on = |rest: &str| format!("  targetResource: {{apiVersion: v1, kind: ConfigMap{rest}}}");
+    let plain = on("");
+    let policies = [
+        sweep("by-name", &on(", names: [a-*, b]")),
+        sweep("by-excluded-name", &on(", excludeNames: [b, o*]")),
+        sweep("by-label", &on(", labelSelector: {matchExpressions: [{key: tmp, operator: Exists}]}")),
+        sweep("by-field", &on(", fieldSelector: {matchFields: {data.a: b}}")),
+        sweep("by-owner", &on(", owner: {is: Present}")),
+        sweep("by-condition", &format!("{plain}\n  conditions: {{phase: [Failed]}}")),
+        sweep("by-namespace", &format!("{plain}\n  namespaces: {{names: [garden, 'pre-*']}}")),
+        sweep("by-excluded-space", &format!("{plain}\n  namespaces: {{exclude: [te*]}}")),
+        sweep(
+            "by-space-label",
+            &format!("{plain}\n  namespaces: {{selector: {{matchLabels: {{stage: dev}}}}}}"),
+        ),
+    ];
+    let space = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: team, labels: {stage: live}}\n";
+    let shed = Shed::with(&[
+        ("policies.yaml", &policies.join("---\n")),
+        ("objects.yaml", &format!("{OBJECTS}{space}")),
+    ]);
+
+    let told = shed.run(&format!(
+        "explain configmap/other -f policies.yaml -f objects.yaml -n team --at {NOON} -o json"
+    ));
+    let told = told.json();
+    let verdicts: Vec<_> = told["verdicts"].as_array().unwrap().iter().collect();
+    let message = |policy: &str| {
+        let found = verdicts.iter().find(|verdict| verdict["policy"] == policy).unwrap();
+        format!("{}: {}", found["reason"].as_str().unwrap(), found["message"].as_str().unwrap())
+    };
+    let unselected = "NotSelected: the policy does not select it: ";
+    let table = [
+        ("by-name", "its name is not among names: a-*, b"),
+        ("by-excluded-name", "its name is among excludeNames, by o*"),
+        ("by-label", "its labels do not meet `tmp` of labelSelector"),
+        ("by-field", "data.a is missing, not `b` (fieldSelector)"),
+        ("by-owner", "it has no owner"),
+        ("by-namespace", "namespace team is not among namespaces.names: garden, pre-*"),
+        ("by-excluded-space", "namespace team is among namespaces.exclude, by te*"),
+        ("by-space-label", "namespace team has no labels that meet `stage=dev` of namespaces.selector"),
+    ];
+    for (policy, expected) in table {
+        assert_eq!(message(policy), format!("{unselected}{expected}"));
+    }
+    assert!(message("by-condition").starts_with("ConditionNotMet: "), "{}", message("by-condition"));
+    assert_eq!((told["policies"].as_u64(), verdicts.len()), (Some(9), 9));
+}
+
+#[test]
 fn a_simulation_says_what_would_go_when() {
     let shed = Shed::with(&[
         ("policy.yaml", &POLICY.replace("mode: Enforce", "mode: Plan")),
@@ -759,6 +815,47 @@ fn a_simulation_says_what_would_go_when() {
         simulate(&format!("--from {NOON} --to {NOON}")).complaint().contains("write a later time, or a span")
     );
     assert!(simulate("--to soon").complaint().contains("or a span such as 7d"));
+}
+
+#[test]
+fn a_plan_from_files_gives_advice_by_schemas_from_files() {
+    let shed = Shed::with(&[]);
+    let jobs = |phase: &str| {
+        let target = json!({"apiVersion": "batch/v1", "kind": "Job"});
+        let conditions = json!({"phase": [phase]});
+        policy(
+            "GarbageCollectionPolicy",
+            "jobs",
+            json!({"targetResource": target, "ttl": {"after": "1h"}, "conditions": conditions}),
+        )
+    };
+    shed.put("policy.json", &jobs("Succeeded"));
+    shed.put("none.json", r#"{"apiVersion": "v1", "kind": "List", "items": []}"#);
+    let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/../gc/tests/schemas");
+    let plan = |files: &str| -> Value {
+        let said = shed.run(&format!("plan -o json -f policy.json -f none.json {files}"));
+        assert_eq!(said.status, Some(0), "{said:?}");
+        serde_json::from_str(&said.out).unwrap()
+    };
+    assert_eq!(plan("")["warnings"], json!([]));
+    let warnings = plan(&format!("--openapi {schemas}/v1.json --openapi {schemas}/batch-v1.json"));
+    let warnings = warnings["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    assert_eq!(warnings[0]["field"], "spec.conditions.phase", "{warnings:#?}");
+    let missing = plan(&format!("--openapi {schemas}/v1.json"));
+    let said = missing["warnings"][0]["message"].as_str().unwrap();
+    assert!(said.contains("kubectl get --raw /openapi/v3/apis/batch/v1"), "{said}");
+
+    let refused = |arguments: &str| shed.run(&format!("plan {arguments}")).complaint();
+    let said = refused(&format!("-f policy.json --openapi {schemas}/v1.json"));
+    assert!(said.contains("a cluster has its own schemas"), "{said}");
+    let said = refused("-f policy.json -f none.json --openapi policy.json");
+    assert!(said.contains("describes no kind: write one with"), "{said}");
+    shed.put("odd.json", "openapi: 3.0.0");
+    let said = refused("-f policy.json -f none.json --openapi odd.json");
+    assert!(said.contains("odd.json is no JSON"), "{said}");
+    let said = refused("-f policy.json -f none.json --openapi missing.json");
+    assert!(said.contains("cannot read missing.json"), "{said}");
 }
 
 #[test]

@@ -309,8 +309,9 @@ fn what_means_the_same_is_taken_over() {
             json!({"maxDeletionsPerSecond": 5, "batchSize": 7, "dryRun": true, "propagationPolicy": "Orphan", "gracePeriodSeconds": 0}),
         ),
         ("/spec/behavior", json!({"maxDeletionsPerSecond": 0, "batchSize": 0}), "/behavior", Value::Null),
-        // What zen-gc never read is not acted on here either.
-        ("/spec/behavior", json!({"finalizer": "example.com/wait"}), "/behavior", Value::Null),
+        // What nobody may take off is left out.
+        ("/spec/behavior", json!({"finalizer": "kubernetes.io/pvc-protection"}), "/behavior", Value::Null),
+        ("/spec/behavior", json!({"finalizer": "wait"}), "/behavior", Value::Null),
         ("/spec/evaluationInterval", json!("1m30s"), "/evaluationInterval", json!("1m30s")),
         ("/metadata/labels", json!({"team": "a"}), "/ttl/secondsAfterCreation", json!(60)),
     ];
@@ -503,6 +504,11 @@ fn what_acts_otherwise_and_what_nobody_read_is_said() {
             json!({"maxDeletionsPerSecond": 20_000}),
             ("ActsOtherwise", "spec.behavior.maxDeletionsPerSecond"),
         ),
+        (
+            "/spec/behavior",
+            json!({"finalizer": "example.com/wait"}),
+            ("ActsOtherwise", "spec.behavior.finalizer"),
+        ),
         ("/spec/evaluationInterval", json!("10s"), ("LeftOut", "spec.evaluationInterval")),
         ("/spec/priority", json!(5), ("LeftOut", "spec.priority")),
         (
@@ -525,6 +531,18 @@ fn what_acts_otherwise_and_what_nobody_read_is_said() {
         let account = imported(&policy(&[(pointer, value.clone())]));
         assert_eq!(notes(&account), [expected], "{value}");
     }
+}
+
+#[test]
+fn a_finalizer_is_taken_over_with_the_remark_that_it_did_nothing() {
+    let given = |name: &str| imported(&policy(&[("/spec/behavior", json!({"finalizer": name}))]));
+    let account = given("example.com/wait");
+    assert_eq!(account["policy"]["spec"]["behavior"]["finalizer"], "example.com/wait", "{account}");
+    assert!(account["notes"].to_string().contains("zen-gc never read it"), "{account}");
+    let account = given("foregroundDeletion");
+    assert_eq!(account["policy"]["spec"]["behavior"]["finalizer"], Value::Null, "{account}");
+    let said = account["notes"].to_string();
+    assert!(said.contains("zen-gc never read it") && said.contains("a finalizer of Kubernetes"), "{said}");
 }
 
 #[test]

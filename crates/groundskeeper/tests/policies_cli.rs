@@ -5,11 +5,15 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use testbed::faults::{Calls, Fault, Faults, Gate, Verb};
 use testbed::{Options, Shared};
 
 use support::drafts::{Draft, config_map, object, policy};
-use support::team::Team;
+use support::team::{Made, Team};
 use support::{eventually, groundskeeper, holds, now};
 
 /// A namespace of the test's own.
@@ -127,6 +131,53 @@ async fn an_object_is_held_and_let_go_again() {
     assert!(status == Some(1) && err.contains("there is no configmap/nothing in namespace"), "{err}");
     let (status, _, err) = say(&team, "hold gizmo/nothing");
     assert!(status == Some(1) && err.contains("the cluster serves no kind gizmo: write it as"), "{err}");
+}
+
+/// Approves a policy, which changes like this after it was shown and before the approval reaches the server.
+async fn approve_while(team: &Team<'_>, sweep: &Made, change: Value) -> (Option<i32>, String) {
+    let proxy = Faults::between(team.cluster, team.cluster.admin()).await.unwrap();
+    let gate = Gate::new();
+    let approval = Calls::of("garbagecollectionpolicies").verb(Verb::Patch).nth(1);
+    proxy.on(approval, Fault::hold_before(&gate));
+    let kubeconfig = proxy.kubeconfig().to_str().unwrap().to_owned();
+    let namespace = team.namespace.clone();
+    let command = tokio::task::spawn_blocking(move || {
+        groundskeeper(&["approve", "sweep", "--yes", "--kubeconfig", &kubeconfig, "--namespace", &namespace])
+    });
+    let held = tokio::time::timeout(Duration::from_mins(1), gate.arrived()).await.unwrap();
+    let at_status = change.get("status").is_some();
+    if at_status {
+        let api = team.api(&sweep.api_version, &sweep.kind);
+        api.patch_status(&sweep.name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    } else {
+        team.edit(sweep, change).await;
+    }
+    held.release();
+    let output = command.await.unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn a_spec_that_changes_between_showing_and_writing_is_not_approved() {
+    let team = team("approve-late").await;
+    let sweep =
+        team.create(policy("sweep").after(1).with("/spec/targetResource/names", json!(["due-*"]))).await;
+    let approved = async || {
+        let found = team.look_at(&sweep).await.unwrap();
+        found["metadata"]["annotations"]["groundskeeper.dev/approved"].as_str().map(ToOwned::to_owned)
+    };
+    let wider = json!({"spec": {"targetResource": {"names": null}}});
+    let (status, err) = approve_while(&team, &sweep, wider).await;
+    assert!(
+        status == Some(1) && err.contains("was changed since it was shown, so nothing was approved"),
+        "{err}"
+    );
+    assert_eq!(approved().await, None);
+
+    // The operator writes statuses all the time; that is no change of what was shown.
+    let (status, err) = approve_while(&team, &sweep, json!({"status": {"matched": 7}})).await;
+    assert_eq!((status, &*err), (Some(0), ""));
+    assert!(approved().await.is_some());
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use testbed::faults::{Calls, EventType, Events, Fault, Refusal, Verb};
 use support::checks::{Found, Replica, is_caught, turn, within};
 use support::drafts::{config_map, policy};
 use support::operator::Launch;
+use support::scenery::Scenery;
 use support::team::Team;
 use support::{audit, holds, install_crds, install_rbac, kubectl, now, printed};
 
@@ -125,14 +126,15 @@ async fn r06_a_silent_watch_of_policies_makes_unready_is_caught() {
 
 /// After 410 everything is listed anew: nothing is lost, nothing happens twice, and a server that says it over and over is
 /// asked ever more slowly.
-async fn expired(mutant: Option<Mutant>) -> Found {
+async fn expired(mutant: Option<Mutant>, scenery: Scenery) -> Found {
     let (_turn, cluster) = turn(mutant).await;
     let team = Team::new(cluster, "expired").await;
     let replica = Replica::leader(cluster, mutant, |launch| launch).await;
     let proxy = &replica.proxy;
-    team.create(policy("sweep").labelled("tmp=yes").after(4)).await;
+    team.create(scenery.policy(policy("sweep").labelled("tmp=yes").after(4))).await;
     let early = team.create(config_map("early").labelled("tmp=yes")).await;
     seen(&replica, 1).await?;
+    let guards = scenery.set(&team).await;
 
     // The events of one object get lost before the watch fails; what does not list anew never hears of it.
     let gap = proxy.on(Calls::watches("configmaps"), Fault::drop_events(Events::about("late")));
@@ -155,17 +157,27 @@ async fn expired(mutant: Option<Mutant>) -> Found {
     println!("a storm of 6 s: {opened} listings");
     holds((2..=10).contains(&opened), format!("{opened} listings in 6 s"))?;
     storm.lift();
-    team.all_go_once(&[kept], 4, SOON).await
+    team.all_go_once(&[kept], 4, SOON).await?;
+    match guards {
+        Some(guards) => guards.go(&team, SOON).await,
+        None => Ok(()),
+    }
 }
 
 #[tokio::test]
 async fn r07_what_expired_is_listed_anew() {
-    expired(None).await.unwrap();
+    expired(None, Scenery::Plain).await.unwrap();
+}
+
+#[tokio::test]
+async fn r07_what_expired_is_listed_anew_within_limits() {
+    expired(None, Scenery::Guarded).await.unwrap();
 }
 
 #[tokio::test]
 async fn r07_what_expired_is_listed_anew_is_caught() {
-    is_caught(Mutant::ExpiredWatchResumed, expired).await;
+    let check = async |mutant| Box::pin(expired(mutant, Scenery::Plain)).await;
+    is_caught(Mutant::ExpiredWatchResumed, check).await;
 }
 
 /// A server that lists in pages, and forgets its second page.
@@ -277,13 +289,14 @@ async fn lying_list(mutant: Option<Mutant>) -> Found {
 }
 
 /// The same of policies: while it is in doubt whether they are gone, the operator is not ready, and none is forgotten.
-async fn lying_list_of_policies(mutant: Option<Mutant>) -> Found {
+async fn lying_list_of_policies(mutant: Option<Mutant>, scenery: Scenery) -> Found {
     let (_turn, cluster) = turn(mutant).await;
     let team = Team::new(cluster, "policies").await;
     let replica = Replica::leader(cluster, mutant, |launch| launch).await;
     team.create_many(MANY as usize, &policy("sweep").labelled("tmp=yes").paused()).await;
-    let last = team.create(policy("last").labelled("tmp=last").after(1)).await;
+    let last = team.create(scenery.policy(policy("last").labelled("tmp=last").after(1))).await;
     team.collecting(&last).await;
+    let guards = scenery.set(&team).await;
 
     let lie = replica.proxy.on(Calls::lists(POLICIES).times(1), Fault::empty_list());
     let slow =
@@ -297,7 +310,11 @@ async fn lying_list_of_policies(mutant: Option<Mutant>) -> Found {
     unready.await?;
     slow.lift();
     holds(lie.acted() == 1 && doubts(&replica).await >= 1.0, "no metric tells of the doubt")?;
-    team.all_go_once(&[object], 1, SOON).await
+    team.all_go_once(&[object], 1, SOON).await?;
+    match guards {
+        Some(guards) => guards.go(&team, SOON).await,
+        None => Ok(()),
+    }
 }
 
 #[tokio::test]
@@ -312,12 +329,19 @@ async fn r08_a_listing_that_lacks_most_is_not_believed_at_once_is_caught() {
 
 #[tokio::test]
 async fn r08_policies_that_a_listing_lacks_are_not_forgotten_at_once() {
-    lying_list_of_policies(None).await.unwrap();
+    lying_list_of_policies(None, Scenery::Plain).await.unwrap();
+}
+
+/// Neither those that delete, nor the one that keeps.
+#[tokio::test]
+async fn r08_policies_that_a_listing_lacks_are_not_forgotten_at_once_within_limits() {
+    lying_list_of_policies(None, Scenery::Guarded).await.unwrap();
 }
 
 #[tokio::test]
 async fn r08_policies_that_a_listing_lacks_are_not_forgotten_at_once_is_caught() {
-    is_caught(Mutant::EmptyListBelieved, lying_list_of_policies).await;
+    let check = async |mutant| Box::pin(lying_list_of_policies(mutant, Scenery::Plain)).await;
+    is_caught(Mutant::EmptyListBelieved, check).await;
 }
 
 // R18: objects that make no sense.

@@ -61,13 +61,16 @@ impl fmt::Display for Uid {
         match &self.0 {
             Text::Verbatim(text) => f.write_str(text),
             Text::Compact(bytes) => {
+                // Each deletion writes it several times: put together at once, not by a call of the formatter for each byte.
+                let mut text = String::with_capacity(36);
                 for (index, byte) in bytes.iter().enumerate() {
                     if matches!(index, 4 | 6 | 8 | 10) {
-                        f.write_str("-")?;
+                        text.push('-');
                     }
-                    write!(f, "{byte:02x}")?;
+                    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+                    text.extend([digit(byte >> 4), digit(byte & 15)]);
                 }
-                Ok(())
+                f.write_str(&text)
             }
         }
     }
@@ -128,6 +131,13 @@ impl fmt::Display for ResourceVersion {
 
 macro_rules! text_in_json {
     ($name:ident) => {
+        impl $name {
+            /// Whether it is the empty string, which tells nothing apart.
+            pub fn is_empty(&self) -> bool {
+                matches!(&self.0, Text::Verbatim(text) if text.is_empty())
+            }
+        }
+
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!(stringify!($name), "({})"), self)

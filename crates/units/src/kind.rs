@@ -80,6 +80,11 @@ impl GroupVersionKind {
     pub fn group(&self) -> &str {
         &self.api_version.group
     }
+
+    /// Whether it is the same kind in another version of its API, so that both show the same objects.
+    pub fn is_other_version_of(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.group() == other.group() && self.api_version != other.api_version
+    }
 }
 
 impl fmt::Display for GroupVersionKind {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{
     BATCH_SIZE_DEFAULT, BATCH_SIZE_MAX, BUDGET_COUNT_MAX, DELETIONS_PER_SECOND_DEFAULT,
-    DELETIONS_PER_SECOND_MAX, GRACE_PERIOD_SECONDS_MAX,
+    DELETIONS_PER_SECOND_MAX, FINALIZER_CHARS_MAX, GRACE_PERIOD_SECONDS_MAX,
 };
 use crate::schema::structural;
 
@@ -51,6 +51,25 @@ pub struct Behavior {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = GRACE_PERIOD_SECONDS_MAX))]
     pub grace_period_seconds: Option<i64>,
+    /// A finalizer whose owner is gone, such as `example.com/cleanup`: the policy takes it off objects that it has deleted
+    /// itself, and off no others, once they are being deleted. Other finalizers stay, and hold the object as before. Not
+    /// one of Kubernetes, nor one of ours. It takes the right to patch the kind. Left out: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = FINALIZER_CHARS_MAX), extend("x-kubernetes-validations" = [
+        {
+            "rule": "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')",
+            "message": "write a finalizer with its domain, as it stands in metadata.finalizers, such as example.com/cleanup",
+        },
+        {
+            "rule": "!self.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/')",
+            "message": "a finalizer of Kubernetes is taken off by Kubernetes alone: write one whose owner is gone",
+        },
+        {
+            "rule": "!self.matches('^([^/]*[.])?groundskeeper[.]dev/')",
+            "message": "a finalizer of Groundskeeper is taken off by Groundskeeper alone: write one whose owner is gone",
+        },
+    ]))]
+    pub finalizer: Option<String>,
 }
 
 impl Default for Behavior {
@@ -61,6 +80,7 @@ impl Default for Behavior {
             batch_size: BATCH_SIZE_DEFAULT,
             propagation_policy: PropagationPolicy::Background,
             grace_period_seconds: None,
+            finalizer: None,
         }
     }
 }

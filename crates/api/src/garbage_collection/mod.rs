@@ -133,7 +133,8 @@ pub struct GarbageCollectionPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub target_resources: Vec<TargetResource>,
-    /// The namespaces that a ClusterGarbageCollectionPolicy looks at. Left out: all, but those of the cluster itself.
+    /// The namespaces that a ClusterGarbageCollectionPolicy looks at, and, of the kind Namespace, collects. It says nothing of
+    /// other kinds without namespaces. Left out: all, but those of the cluster itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<NamespaceSelection>,
     /// When an object's time is up. May be left out if keep is given: then all that is not kept goes at once.
@@ -171,7 +172,7 @@ pub struct GarbageCollectionPolicySpec {
     #[schemars(range(min = -PRIORITY_MAX, max = PRIORITY_MAX), extend("format" = "int32"))]
     pub priority: i32,
     /// How long before its deletion an object is told of it, by an event and the annotation groundskeeper.dev/notice;
-    /// such as `1h`. It is never deleted earlier than so long after it was told. Left out: it is not told.
+    /// such as `1h`. It is never deleted earlier than so long after it was told, whoever told it. Left out: it is not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 64))]
     pub notice: Option<String>,

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::Condition;
+use crate::limits::FINALIZING_MAX;
 
 /// What the policy sees and has done.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -32,10 +33,10 @@ pub struct GarbageCollectionPolicyStatus {
     /// When the policy last deleted an object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_deletion: Option<Time>,
-    /// When all objects were last looked at together.
+    /// When all objects were last looked at together. What is looked at between for the sake of other policies is not told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_run: Option<Time>,
-    /// How late the last deletions were.
+    /// How late the last deletions were, counted from when the objects might have gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lateness: Option<Lateness>,
     /// What the policy collects, in a few words.
@@ -53,7 +54,12 @@ pub struct GarbageCollectionPolicyStatus {
     /// What the budget allows, and what of it is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetUse>,
-    /// Ready, Reconciling, Stalled, PermissionDenied, BudgetExceeded, AwaitingApproval and Unresolvable.
+    /// Objects that the policy has deleted, and that hang on the finalizer that it takes off; at most 100. What stands here
+    /// is the proof that it was this policy: whoever goes on after a restart takes the finalizer off these, and no others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = FINALIZING_MAX), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["uid"]))]
+    pub finalizing: Vec<Finalizing>,
+    /// Ready, Reconciling, Stalled, PermissionDenied, BudgetExceeded, AwaitingApproval, Unresolvable and HeldByFinalizers.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
@@ -68,7 +74,8 @@ pub struct ReasonCount {
     pub count: i64,
 }
 
-/// How late the last deletions were: the time from falling due to the server's answer.
+/// How late the last deletions were: the time until the server's answer from falling due or, if that was later, from when
+/// the object came to match, or the policy was let delete it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lateness {
@@ -88,6 +95,23 @@ pub struct Accepted {
     pub spec_hash: String,
     /// Objects that it selected then.
     pub matched: i64,
+}
+
+/// An object that the policy has deleted, and that hangs on the finalizer that it takes off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Finalizing {
+    /// Group and version.
+    pub api_version: String,
+    /// The kind.
+    pub kind: String,
+    /// The namespace; left out for an object that lies in none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The incarnation.
+    pub uid: String,
 }
 
 /// What a budget allows, and what of it is used.

@@ -93,7 +93,8 @@ pub enum OwnerState {
     Gone,
 }
 
-/// The namespaces that a ClusterGarbageCollectionPolicy looks at. Left out: all, but those of the cluster itself.
+/// The namespaces that a ClusterGarbageCollectionPolicy looks at, and, of the kind Namespace, collects. It says nothing of
+/// other kinds without namespaces. Left out: all, but those of the cluster itself.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(transform = structural)]

@@ -177,11 +177,13 @@ impl Operator {
 #[x_kube(validation = Rule::new("has(self.newest) != has(self.oldest)")
     .message("keep needs exactly one of newest and oldest"))]
 pub struct Keep {
-    /// So many of the objects that were created last are kept of each group: 0 to 1,000,000.
+    /// So many of the objects that were created last are kept of each group: 0 to 1,000,000; at most 1,000 if an
+    /// expression asks for `now`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
     pub newest: Option<u32>,
-    /// So many of the objects that were created first are kept of each group: 0 to 1,000,000.
+    /// So many of the objects that were created first are kept of each group: 0 to 1,000,000; at most 1,000 if an
+    /// expression asks for `now`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
     pub oldest: Option<u32>,

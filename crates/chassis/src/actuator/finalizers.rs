@@ -5,6 +5,7 @@
 
 use kube::Client;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use units::{ResourceVersion, Uid};
 
@@ -38,6 +39,7 @@ pub(super) enum Found {
 pub(super) struct Finalizers {
     uid: Uid,
     version: ResourceVersion,
+    is_terminating: bool,
     list: Vec<String>,
 }
 
@@ -58,6 +60,8 @@ struct Meta {
     uid: Uid,
     resource_version: ResourceVersion,
     #[serde(default)]
+    deletion_timestamp: Option<IgnoredAny>,
+    #[serde(default)]
     finalizers: Vec<String>,
 }
 
@@ -74,11 +78,16 @@ pub(super) async fn look(client: &Client, target: &Target) -> Result<Found, ApiE
     if resource_version.as_ref().is_some_and(|judged| *judged != metadata.resource_version) {
         return Ok(Found::Changed);
     }
-    let Meta { uid, resource_version: version, finalizers: list } = metadata;
-    Ok(Found::There(Finalizers { uid, version, list }))
+    let Meta { uid, resource_version: version, deletion_timestamp, finalizers: list } = metadata;
+    Ok(Found::There(Finalizers { uid, version, is_terminating: deletion_timestamp.is_some(), list }))
 }
 
 impl Finalizers {
+    /// Whether the object is being deleted, which nothing can take back.
+    pub(super) const fn is_terminating(&self) -> bool {
+        self.is_terminating
+    }
+
     /// Whether a target is still as it was here.
     pub(super) fn stand_in(&self, found: &Self) -> bool {
         self.version == found.version
@@ -119,7 +128,8 @@ mod tests {
 
     fn patch(list: &[&str], change: Change<'_>) -> Option<Value> {
         let list = list.iter().map(|&finalizer| finalizer.to_owned()).collect();
-        Finalizers { uid: Uid::from("u-1"), version: ResourceVersion::from("7"), list }.patch(change)
+        let (uid, version) = (Uid::from("u-1"), ResourceVersion::from("7"));
+        Finalizers { uid, version, is_terminating: false, list }.patch(change)
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use control::Mutant;
 use serde_json::{Value, json};
 
+use super::options::{DeleteOptions, Form, Preconditions};
 use super::{Act, Manner, Target};
 use crate::error::ApiError;
 use crate::paths;
 use crate::service_account::IMPERSONATE_USER;
 
-const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 pub(super) const JSON_PATCH: &str = "application/json-patch+json";
 
@@ -16,13 +16,19 @@ pub(super) const JSON_PATCH: &str = "application/json-patch+json";
 pub(super) fn of(target: &Target, act: &Act) -> Result<http::Request<Vec<u8>>, ApiError> {
     let path = path(target);
     match act {
-        Act::Delete(manner) => made(target, http::Request::delete(path), JSON, &deletion(target, *manner)),
+        Act::Delete(manner) => {
+            let form = Form::of(&target.resource.kind.api_version);
+            let options = deletion(target, *manner).written(form);
+            let options = options.map_err(|error| ApiError::Garbled(error.to_string()))?;
+            made(target, http::Request::delete(path), form.name(), options)
+        }
         Act::Evict { grace_period_seconds } => {
             let builder = http::Request::post(format!("{path}/eviction"));
-            made(target, builder, JSON, &eviction(target, *grace_period_seconds))
+            let body = eviction(target, *grace_period_seconds).to_string();
+            made(target, builder, Form::Json.name(), body.into_bytes())
         }
         Act::Notify { annotation } => patch(target, MERGE_PATCH, &note(target, annotation)),
-        Act::AddFinalizer(_) | Act::RemoveFinalizer(_) => {
+        Act::AddFinalizer(_) | Act::RemoveFinalizer(_) | Act::Release(_) => {
             Err(ApiError::Garbled("finalizers are changed as they were read".to_owned()))
         }
     }
@@ -34,7 +40,7 @@ pub(super) fn patch(
     form: &'static str,
     patch: &Value,
 ) -> Result<http::Request<Vec<u8>>, ApiError> {
-    made(target, http::Request::patch(path(target)), form, patch)
+    made(target, http::Request::patch(path(target)), form, patch.to_string().into_bytes())
 }
 
 fn path(target: &Target) -> String {
@@ -46,7 +52,7 @@ fn made(
     target: &Target,
     mut builder: http::request::Builder,
     form: &'static str,
-    body: &Value,
+    body: Vec<u8>,
 ) -> Result<http::Request<Vec<u8>>, ApiError> {
     if let Some(account) = &target.act_as {
         // The server knows the groups of a service account by its name. To name them would take the right to impersonate
@@ -55,24 +61,25 @@ fn made(
     }
     builder
         .header(http::header::CONTENT_TYPE, form)
-        .body(body.to_string().into_bytes())
+        .body(body)
         .map_err(|error| ApiError::Garbled(error.to_string()))
 }
 
-fn deletion(target: &Target, manner: Manner) -> Value {
-    let mut options = json!({
-        "kind": "DeleteOptions",
-        "apiVersion": "v1",
-        "propagationPolicy": manner.propagation,
-        "preconditions": preconditions(target),
-    });
-    set_grace(&mut options, manner.grace_period_seconds);
-    options
+fn deletion(target: &Target, manner: Manner) -> DeleteOptions<'_> {
+    DeleteOptions {
+        kind: "DeleteOptions",
+        api_version: "v1",
+        propagation_policy: manner.propagation,
+        grace_period_seconds: manner.grace_period_seconds,
+        preconditions: preconditions(target),
+    }
 }
 
 fn eviction(target: &Target, grace_period_seconds: Option<i64>) -> Value {
     let mut options = json!({"preconditions": preconditions(target)});
-    set_grace(&mut options, grace_period_seconds);
+    if let (Some(seconds), Some(options)) = (grace_period_seconds, options.as_object_mut()) {
+        options.insert("gracePeriodSeconds".to_owned(), seconds.into());
+    }
     json!({
         "kind": "Eviction",
         "apiVersion": "policy/v1",
@@ -83,29 +90,19 @@ fn eviction(target: &Target, grace_period_seconds: Option<i64>) -> Value {
 
 /// A merge patch that writes one annotation. UID and version in it are preconditions, for neither can be changed.
 fn note(target: &Target, (key, value): &(&'static str, String)) -> Value {
-    let mut metadata = preconditions(target);
+    let mut metadata = json!(preconditions(target));
     if let Some(metadata) = metadata.as_object_mut() {
         metadata.insert("annotations".to_owned(), json!({ *key: value }));
     }
     json!({"metadata": metadata})
 }
 
-/// What must still hold when the server gets to it.
-fn preconditions(target: &Target) -> Value {
+fn preconditions(target: &Target) -> Preconditions<'_> {
     if Mutant::NoUidPrecondition.is_on() {
-        return json!({});
+        return Preconditions::default();
     }
-    let mut conditions = serde_json::Map::from_iter([("uid".to_owned(), json!(target.uid))]);
-    if let Some(version) = target.resource_version.as_ref().filter(|_| !Mutant::NoResourceVersion.is_on()) {
-        conditions.insert("resourceVersion".to_owned(), json!(version));
-    }
-    Value::Object(conditions)
-}
-
-fn set_grace(options: &mut Value, seconds: Option<i64>) {
-    if let (Some(seconds), Some(options)) = (seconds, options.as_object_mut()) {
-        options.insert("gracePeriodSeconds".to_owned(), seconds.into());
-    }
+    let resource_version = target.resource_version.as_ref().filter(|_| !Mutant::NoResourceVersion.is_on());
+    Preconditions { uid: Some(&target.uid), resource_version }
 }
 
 #[cfg(test)]

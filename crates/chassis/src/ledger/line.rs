@@ -8,23 +8,24 @@ use std::io::{self, BufRead, Read as _};
 
 use serde::Deserialize;
 
-use super::record::{Head, Record, RecordHash, RecordKind};
+use super::record::{Draft, Head, RecordHash, RecordKind};
 use crate::limits::LEDGER_LINE_BYTES_MAX;
 
 const OPENING: &[u8] = b",\"hash\":\"";
 const CLOSING: &[u8] = b"\"}";
 const DIGITS: usize = 64;
 
-/// A record as a line, with its hash.
-pub(super) fn seal(record: &Record) -> Result<(Vec<u8>, RecordHash), serde_json::Error> {
-    let mut line = serde_json::to_vec(record)?;
-    let hash = RecordHash::of(&[&line]);
-    line.pop();
-    line.extend_from_slice(OPENING);
-    line.extend_from_slice(hash.to_string().as_bytes());
-    line.extend_from_slice(CLOSING);
-    line.push(b'\n');
-    Ok((line, hash))
+/// Writes a record as a line behind what is there; returns its hash.
+pub(super) fn seal(draft: &Draft<'_>, text: &mut Vec<u8>) -> Result<RecordHash, serde_json::Error> {
+    let start = text.len();
+    serde_json::to_writer(&mut *text, draft)?;
+    let hash = RecordHash::of(&[text.get(start..).unwrap_or_default()]);
+    text.pop();
+    text.extend_from_slice(OPENING);
+    text.extend_from_slice(hash.to_string().as_bytes());
+    text.extend_from_slice(CLOSING);
+    text.push(b'\n');
+    Ok(hash)
 }
 
 /// The hash that a line names, and the one that it has; none if it names none.
@@ -103,9 +104,18 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
+/// A whole record as a line, with its hash.
+#[cfg(test)]
+pub(super) fn sealed(record: &super::record::Record) -> (String, RecordHash) {
+    let super::record::Record { sequence, prev, time, ref instance, ref body } = *record;
+    let mut line = Vec::new();
+    let hash = seal(&Draft { sequence, prev, time, instance, body }, &mut line).unwrap();
+    (String::from_utf8(line).unwrap(), hash)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::record::Body;
+    use super::super::record::{Body, Record};
     use super::*;
 
     fn record() -> Record {
@@ -122,19 +132,18 @@ mod tests {
 
     #[test]
     fn a_sealed_line_is_one_line_and_reads_back() {
-        let (line, hash) = seal(&record()).unwrap();
-        let text = std::str::from_utf8(&line).unwrap();
+        let (text, hash) = sealed(&record());
         assert!(text.ends_with("\"}\n") && !text[..text.len() - 1].contains(char::is_control), "{text}");
-        let line = &line[..line.len() - 1];
+        let line = &text.as_bytes()[..text.len() - 1];
         assert_eq!(hashes(line), Some((hash, hash)));
         assert_eq!(serde_json::from_slice::<Record>(line).unwrap(), record());
     }
 
     #[test]
     fn every_changed_byte_shows() {
-        let (line, hash) = seal(&record()).unwrap();
+        let (line, hash) = sealed(&record());
         for at in 0..line.len() - 1 {
-            let mut changed = line[..line.len() - 1].to_vec();
+            let mut changed = line.as_bytes()[..line.len() - 1].to_vec();
             changed[at] ^= 1;
             assert_ne!(hashes(&changed), Some((hash, hash)), "byte {at}");
             assert!(hashes(&changed).is_none_or(|(named, actual)| named != actual), "byte {at}");

@@ -356,8 +356,14 @@ impl Ledger {
     /// Writes down what is about to be done. Once this has returned well, the record is durable, and it may be done.
     pub async fn intent(&self, intent: Intent) -> Result<IntentId, Unavailable> {
         let body = body_of(RecordKind::Intent, intent);
-        let echo =
-            Body { kind: RecordKind::Outcome, rule: None, evidence: Evidence::default(), ..body.clone() };
+        let echo = Body {
+            epoch: body.epoch,
+            controller: body.controller.clone(),
+            act: body.act.clone(),
+            object: body.object.clone(),
+            trace: body.trace.clone(),
+            ..Body::new(RecordKind::Outcome)
+        };
         match (self.ask(body).await, self.shared.requirement) {
             (Ok(sequence), _) => Ok(IntentId { sequence, echo }),
             (Err(error), Requirement::Required) => Err(error),

@@ -35,7 +35,10 @@ impl RecordHash {
 
 impl fmt::Display for RecordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // Two of them are in every record: put together at once, not by a call of the formatter for each byte.
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+        let digits: String = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+        f.write_str(&digits)
     }
 }
 
@@ -157,6 +160,18 @@ pub struct Record {
     /// What it says.
     #[serde(flatten)]
     pub body: Body,
+}
+
+/// A [`Record`] that is about to be written, of borrowed parts.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Draft<'a> {
+    pub(super) sequence: u64,
+    pub(super) prev: RecordHash,
+    pub(super) time: Timestamp,
+    pub(super) instance: &'a str,
+    #[serde(flatten)]
+    pub(super) body: &'a Body,
 }
 
 /// What a record says, apart from its place in the chain. Which fields are there depends on the kind.

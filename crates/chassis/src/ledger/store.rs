@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::line;
-use super::record::{Body, Head, Record, RecordKind};
+use super::record::{Body, Draft, Head, RecordKind};
 use crate::limits::{LEDGER_SEGMENT_BYTES_DEFAULT, LEDGER_SEGMENTS_DEFAULT, LEDGER_SEGMENTS_MIN};
 
 /// The file whose lock says that somebody writes here.
@@ -159,21 +159,20 @@ impl Store {
     /// The records as text, with the number of the first and the head that they lead to.
     fn seal(&self, retired: Option<Head>, bodies: &[(Timestamp, Body)]) -> io::Result<(u64, Vec<u8>, Head)> {
         let (mut head, mut text) = (self.extent.head, Vec::new());
-        let mut add = |time: Timestamp, body: Body| -> io::Result<()> {
+        let mut add = |time: Timestamp, body: &Body| -> io::Result<()> {
             let sequence = head.sequence + 1;
-            let record = Record { sequence, prev: head.hash, time, instance: self.instance.clone(), body };
-            let (line, hash) = line::seal(&record)?;
-            text.extend_from_slice(&line);
+            let draft = Draft { sequence, prev: head.hash, time, instance: &self.instance, body };
+            let hash = line::seal(&draft, &mut text)?;
             head = Head { sequence, hash };
             Ok(())
         };
         let mut first = self.extent.head.sequence + 1;
         if let (Some(retired), Some((time, _))) = (retired, bodies.first()) {
-            add(*time, Body { head: Some(retired), ..Body::new(RecordKind::Retired) })?;
+            add(*time, &Body { head: Some(retired), ..Body::new(RecordKind::Retired) })?;
             first += 1;
         }
         for (time, body) in bodies {
-            add(*time, body.clone())?;
+            add(*time, body)?;
         }
         Ok((first, text, head))
     }

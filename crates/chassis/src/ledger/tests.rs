@@ -462,7 +462,7 @@ async fn written() -> (Shelf, Vec<String>, Head) {
 fn forged(line: &str, from: &str, to: &str) -> String {
     assert!(line.contains(from), "{line}");
     let record: Record = serde_json::from_str(&line.replace(from, to)).unwrap();
-    String::from_utf8(line::seal(&record).unwrap().0).unwrap().trim_end().to_owned()
+    line::sealed(&record).0.trim_end().to_owned()
 }
 
 #[tokio::test]
@@ -591,8 +591,8 @@ async fn an_anchor_shows_what_the_chain_alone_cannot() {
     let (mut prev, mut anew) = (RecordHash::NONE, Vec::new());
     for record in &mut record {
         record.prev = prev;
-        let (line, hash) = line::seal(record).unwrap();
-        anew.push(String::from_utf8(line).unwrap().trim_end().to_owned());
+        let (line, hash) = line::sealed(record);
+        anew.push(line.trim_end().to_owned());
         prev = hash;
     }
     shelf.rewrite(&anew);

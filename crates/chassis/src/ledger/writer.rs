@@ -1,10 +1,12 @@
 //! The one task that writes: it takes all that waits, makes it durable at one time, and answers.
 //!
 //! While a batch is written, the next one gathers; so a disk that takes milliseconds to make something durable still takes
-//! in thousands of records in a second. After a failure intents are refused at once, what is not waited for is kept (or,
+//! in thousands of records in a second. While many act at one time, the next one also waits a moment for company, and what
+//! nobody waits for does so always: making something durable costs more than all the rest. After a failure intents are refused at once, what is not waited for is kept (or,
 //! with best effort, counted and let go), and writing is tried again after a growing while. The first record after that
 //! tells of the gap.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
 use std::pin::Pin;
@@ -13,12 +15,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use control::Backoff;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::record::{Body, Evidence, Head, RecordKind, message};
 use super::store::Store;
 use super::{Requirement, Shared, Unavailable};
-use crate::limits::{LEDGER_BATCH_RECORDS, LEDGER_RETRY_FIRST, LEDGER_RETRY_MAX};
+use crate::limits::{LEDGER_BATCH_RECORDS, LEDGER_GATHER, LEDGER_RETRY_FIRST, LEDGER_RETRY_MAX};
 use crate::metrics::MetricName;
 
 /// A record that somebody waits for until it is durable.
@@ -28,6 +30,9 @@ pub(super) struct Ask {
     pub(super) body: Body,
     pub(super) reply: oneshot::Sender<Result<u64, Unavailable>>,
 }
+
+/// A record's content, and when it was handed in.
+type Dated = (Timestamp, Body);
 
 /// A record that nobody waits for.
 pub(super) type Note = (Timestamp, Box<Body>);
@@ -51,7 +56,9 @@ pub(super) struct Writer {
     orders: mpsc::Receiver<Order>,
     notes: mpsc::Receiver<Note>,
     /// Records that nobody waits for, and that are not durable yet.
-    backlog: Vec<(Timestamp, Body)>,
+    backlog: Vec<Dated>,
+    /// Intents without an outcome, as far as it is known: so many acts are under way.
+    open: usize,
     outage: Option<Outage>,
     backoff: Backoff,
 }
@@ -86,7 +93,8 @@ impl Writer {
     ) -> Self {
         let backoff = Backoff::new(LEDGER_RETRY_FIRST, LEDGER_RETRY_MAX, &shared.instance);
         let backlog = vec![(shared.clock.now(), start)];
-        Self { store: Arc::new(Mutex::new(store)), shared, orders, notes, backlog, outage: None, backoff }
+        let store = Arc::new(Mutex::new(store));
+        Self { store, shared, orders, notes, backlog, open: 0, outage: None, backoff }
     }
 
     /// Writes until the ledger is closed, or until nobody can write to it any more.
@@ -115,6 +123,15 @@ impl Writer {
             taken = self.orders.recv_many(&mut orders, LEDGER_BATCH_RECORDS) => batch.last = taken == 0,
             taken = self.notes.recv_many(&mut notes, room), if room > 0 => batch.last = taken == 0,
             () = retry_is_due(&mut self.outage) => batch.retry = true,
+        }
+        if !notes.is_empty() {
+            // Nobody waits for these: they go with the next order, if one comes soon.
+            let soon = self.orders.recv_many(&mut orders, LEDGER_BATCH_RECORDS);
+            batch.last = timeout(LEDGER_GATHER, soon).await == Ok(0);
+        }
+        // An act that is the only one is not held up.
+        if !orders.is_empty() && self.open > 1 {
+            sleep(LEDGER_GATHER).await;
         }
         while orders.len() < LEDGER_BATCH_RECORDS
             && let Ok(order) = self.orders.try_recv()
@@ -145,43 +162,44 @@ impl Writer {
     async fn take_in(&mut self, batch: Batch) {
         let Batch { asks, flushes, retry, last } = batch;
         // Whoever has gone away is not written down: nothing will be done for him.
-        let asks: Vec<_> = asks.into_iter().filter(|ask| !ask.reply.is_closed()).collect();
+        let asks = asks.into_iter().filter(|ask| !ask.reply.is_closed());
+        let (asked, replies): (Vec<_>, Vec<_>) =
+            asks.map(|Ask { time, body, reply }| ((time, body), reply)).unzip();
         let outcome = match &self.outage {
             Some(outage) if !retry && !last => Err(outage.reason.clone()),
-            _ => self.commit(&asks).await,
+            _ => self.commit(asked).await,
         };
         match outcome {
-            Ok(first) => {
-                for (sequence, ask) in (first..).zip(asks) {
-                    if ask.reply.send(Ok(sequence)).is_err() {
-                        self.backlog.push((self.shared.clock.now(), abandoned(sequence, ask.body)));
+            Ok((first, written)) => {
+                for ((sequence, (_, body)), reply) in (first..).zip(written).zip(replies) {
+                    if reply.send(Ok(sequence)).is_err() {
+                        self.backlog.push((self.shared.clock.now(), abandoned(sequence, body)));
                     }
                 }
                 flushes.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
             }
             Err(reason) => {
                 let unavailable = || Unavailable { reason: reason.clone() };
-                asks.into_iter().for_each(|ask| drop(ask.reply.send(Err(unavailable()))));
+                replies.into_iter().for_each(|reply| drop(reply.send(Err(unavailable()))));
                 flushes.into_iter().for_each(|reply| drop(reply.send(Err(unavailable()))));
                 self.let_go();
             }
         }
     }
 
-    /// Writes the backlog and these; returns the number of the first of these.
-    async fn commit(&mut self, asks: &[Ask]) -> Result<u64, String> {
-        let before: Vec<_> = self.gap().into_iter().chain(self.backlog.drain(..)).collect();
-        let (gaps, count) = (usize::from(self.outage.is_some()), before.len());
-        let mut bodies = before;
-        bodies.extend(asks.iter().map(|ask| (ask.time, ask.body.clone())));
+    /// Writes the backlog and what was asked for; returns the latter, and the number of its first.
+    async fn commit(&mut self, asked: Vec<Dated>) -> Result<(u64, Vec<Dated>), String> {
+        let mut bodies: Vec<_> = self.gap().into_iter().chain(self.backlog.drain(..)).collect();
+        let (gaps, count) = (usize::from(self.outage.is_some()), bodies.len());
+        bodies.extend(asked);
         if bodies.is_empty() {
-            return Ok(0);
+            return Ok((0, bodies));
         }
         let (mut bodies, outcome) = self.append(bodies).await;
         match outcome {
             Ok((first, head)) => {
                 self.recovered(&bodies, head);
-                Ok(first + count as u64)
+                Ok((first + count as u64, bodies.split_off(count)))
             }
             Err(error) => {
                 bodies.truncate(count);
@@ -191,10 +209,7 @@ impl Writer {
         }
     }
 
-    async fn append(
-        &self,
-        bodies: Vec<(Timestamp, Body)>,
-    ) -> (Vec<(Timestamp, Body)>, io::Result<(u64, Head)>) {
+    async fn append(&self, bodies: Vec<Dated>) -> (Vec<Dated>, io::Result<(u64, Head)>) {
         let started = self.shared.clock.steady();
         let store = Arc::clone(&self.store);
         let written = tokio::task::spawn_blocking(move || {
@@ -215,9 +230,18 @@ impl Writer {
         answer
     }
 
-    fn recovered(&mut self, bodies: &[(Timestamp, Body)], head: Head) {
+    fn recovered(&mut self, bodies: &[Dated], head: Head) {
+        let mut counts = BTreeMap::<_, u64>::new();
         for (_, body) in bodies {
-            self.shared.metrics.count(MetricName::LedgerRecords, &[("kind", body.kind.name())]);
+            *counts.entry(body.kind.name()).or_default() += 1;
+            match body.kind {
+                RecordKind::Intent => self.open += 1,
+                RecordKind::Outcome => self.open = self.open.saturating_sub(1),
+                _ => {}
+            }
+        }
+        for (kind, count) in counts {
+            self.shared.metrics.count_by(MetricName::LedgerRecords, &[("kind", kind)], count);
         }
         self.shared.set_available(head);
         if self.outage.take().is_some() {
@@ -254,7 +278,7 @@ impl Writer {
     }
 
     /// The record that tells of an outage, once it is over.
-    fn gap(&self) -> Option<(Timestamp, Body)> {
+    fn gap(&self) -> Option<Dated> {
         let outage = self.outage.as_ref()?;
         let mut body = Body::new(RecordKind::Start);
         body.message = Some(message(format!("it could not be written for a time: {}", outage.reason)));

@@ -71,11 +71,13 @@ metrics! {
     GcDeletions = Counter, "groundskeeper_gc_deletions", ["policy_namespace", "policy_name", "outcome"],
         "Deletions that were tried, by policy and outcome: deleted, gone, changed, denied, throttled, failed";
     GcDeletionLateness = LATENESS, "groundskeeper_gc_deletion_lateness_seconds", [],
-        "Seconds from an object's due time until the server accepted its deletion";
+        "Seconds from the moment from which an object might have gone until the server accepted its deletion: its due time or, if that was later, when it came to match, or its policy was let delete it";
     GcDeletionDuration = DURATION, "groundskeeper_gc_deletion_duration_seconds", [],
         "Seconds that a delete call took, whatever came of it";
+    GcFinalizersRemoved = Counter, "groundskeeper_gc_finalizers_removed", ["policy_namespace", "policy_name", "outcome"],
+        "Finalizers that policies tried to take off what they had deleted, by policy and outcome: removed, gone, changed, denied, throttled, failed";
     GcObjects = Gauge, "groundskeeper_gc_objects", ["policy_namespace", "policy_name", "state"],
-        "Objects that a policy selects, by state: matched, pending, protected";
+        "Objects that a policy selects, by state: matched, pending, protected, unresolvable";
     GcTrackedObjects = Gauge, "groundskeeper_gc_tracked_objects", [],
         "Objects held in the index, over all kinds and namespaces that policies look at";
     GcPolicies = Gauge, "groundskeeper_gc_policies", ["reason"],

@@ -9,13 +9,14 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use control::Clock;
+use serde::Serializer as _;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope, SpanRef};
 
 use super::LogFormat;
 use crate::limits::LOG_VALUE_CHARS_MAX;
@@ -30,6 +31,12 @@ pub(super) struct Lines<W> {
 /// Fields by name.
 #[derive(Clone, Debug, Default)]
 struct Fields(BTreeMap<&'static str, Value>);
+
+/// The fields of an event and of the spans around it; the innermost wins.
+type Line<'a> = BTreeMap<&'static str, &'a Value>;
+
+/// Room for most lines.
+const LINE_BYTES_USUAL: usize = 512;
 
 impl<W: Fn(&str)> Lines<W> {
     pub(super) fn new(format: LogFormat, clock: Arc<dyn Clock>, write: W) -> Self {
@@ -57,16 +64,13 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
-        for span in
-            context.event_scope(event).into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
-        {
-            if let Some(of) = span.extensions().get::<Fields>() {
-                fields.0.extend(of.0.iter().map(|(name, value)| (*name, value.clone())));
-            }
-        }
-        event.record(&mut fields);
-        let message = fields.0.remove("message").unwrap_or_default();
+        let spans: Vec<_> = context.event_scope(event).into_iter().flat_map(Scope::from_root).collect();
+        let around: Vec<_> = spans.iter().map(SpanRef::extensions).collect();
+        let mut own = Fields::default();
+        event.record(&mut own);
+        let around = around.iter().filter_map(|extensions| extensions.get::<Fields>());
+        let mut fields: Line<'_> = around.chain([&own]).flat_map(Fields::iter).collect();
+        let message = fields.remove("message").cloned().unwrap_or_default();
         let timestamp = format!("{:.6}", self.clock.now());
         let (level, target) = (event.metadata().level().as_str(), event.metadata().target());
         let line = match self.format {
@@ -80,18 +84,21 @@ where
     }
 }
 
-fn json(head: &[Value; 4], fields: &Fields) -> String {
+fn json(head: &[Value; 4], fields: &Line<'_>) -> String {
     let names = ["timestamp", "level", "message", "target"];
-    let head = names.into_iter().zip(head);
-    let rest = fields.0.iter().filter(|(name, _)| !names.contains(name)).map(|(name, value)| (*name, value));
-    let members: Vec<_> =
-        head.chain(rest).map(|(name, value)| format!("{}:{value}", Value::from(name))).collect();
-    format!("{{{}}}\n", members.join(","))
+    let rest = fields.iter().filter(|(name, _)| !names.contains(name)).map(|(name, value)| (*name, *value));
+    let mut line = Vec::with_capacity(LINE_BYTES_USUAL);
+    let members = names.into_iter().zip(head).chain(rest);
+    let written = serde_json::Serializer::new(&mut line).collect_map(members);
+    // Strings as keys, and writing to memory: neither fails.
+    debug_assert!(written.is_ok());
+    line.push(b'\n');
+    String::from_utf8(line).unwrap_or_default()
 }
 
-fn text(head: &str, fields: &Fields) -> String {
+fn text(head: &str, fields: &Line<'_>) -> String {
     let mut line = head.replace(char::is_control, "\u{fffd}");
-    for (name, value) in &fields.0 {
+    for (name, value) in fields {
         let plain = |text: &&str| {
             let odd = |char: char| char.is_control() || char.is_whitespace() || "\"=\\".contains(char);
             !text.is_empty() && !text.contains(odd)
@@ -106,6 +113,10 @@ fn text(head: &str, fields: &Fields) -> String {
 }
 
 impl Fields {
+    fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.0.iter().map(|(name, value)| (*name, value))
+    }
+
     fn set(&mut self, field: &Field, value: Value) {
         // Fields for the exporter of traces are not for people.
         if !field.name().starts_with("otel.") {
@@ -115,6 +126,10 @@ impl Fields {
 
     /// JSON escapes control characters below a space only; those above can steer a terminal as well.
     fn set_text(&mut self, field: &Field, text: &str) {
+        let is_plain = |byte: u8| byte.is_ascii() && byte != 0x7f;
+        if text.len() <= LOG_VALUE_CHARS_MAX && text.bytes().all(is_plain) {
+            return self.set(field, text.into());
+        }
         let high = |char: char| char.is_control() && !char.is_ascii_control() || char == '\u{7f}';
         let cut: String = text.chars().take(LOG_VALUE_CHARS_MAX).collect();
         self.set(field, Value::String(cut.replace(high, "\u{fffd}")));

@@ -131,6 +131,7 @@ impl PolicyReviewer {
                 Some(resource) => {
                     check_resource(&policy, &resource)?;
                     self.check_rights(request, &policy, &resource).await?;
+                    warnings.extend(unheeded(&policy, &resource));
                 }
                 None => warnings.push(unserved(&target.kind)),
             }
@@ -287,6 +288,16 @@ fn unserved(kind: &GroupVersionKind) -> String {
     )
 }
 
+/// A selection of namespaces that narrows nothing.
+fn unheeded(policy: &Policy, resource: &Resource) -> Option<String> {
+    (!resource.namespaced && policy.reach.says_nothing_of(&resource.kind)).then(|| {
+        format!(
+            "spec.namespaces says nothing of {}, which has no namespaces: its objects are collected wherever; narrow them by names or labelSelector",
+            resource.kind
+        )
+    })
+}
+
 fn check_resource(policy: &Policy, resource: &Resource) -> Result<(), Answer> {
     if !resource.namespaced && policy.reach.namespace().is_some() {
         return Err(Answer::invalid(format!(
@@ -421,6 +432,30 @@ mod tests {
         assert_eq!(fresh[1..], both);
         assert!(stamped("UPDATE", policy(bob, 1), policy(bob, 1)).is_empty());
         assert!(stamped("DELETE", policy(bob, 1), Value::Null).is_empty());
+    }
+
+    #[test]
+    fn a_selection_of_namespaces_that_narrows_nothing_is_warned_about() {
+        let warning = |kind: (&str, &str), namespaced: bool, namespaces: Value| {
+            let spec = json!({
+                "targetResource": {"apiVersion": kind.0, "kind": kind.1}, "ttl": {"after": "1h"},
+                "namespaces": namespaces,
+            });
+            let spec = serde_json::from_value(spec).unwrap();
+            let policy = api::ClusterGarbageCollectionPolicy::new("sweep", spec);
+            let policy = Policy::compile(&policy, &Rails::new("grounds")).unwrap();
+            let kind = policy.targets[0].kind.clone();
+            unheeded(&policy, &Resource { kind, plural: "things".to_owned(), namespaced, verbs: Vec::new() })
+        };
+        let (role, previews) = (("rbac.authorization.k8s.io/v1", "ClusterRole"), json!({"names": ["pr-*"]}));
+        assert!(warning(role, false, previews.clone()).is_some_and(|said| said.contains("ClusterRole")));
+        assert_eq!(warning(role, false, Value::Null), None);
+        assert_eq!(
+            warning(("v1", "Namespace"), false, previews.clone()),
+            None,
+            "it is about these themselves"
+        );
+        assert_eq!(warning(("v1", "ConfigMap"), true, previews), None);
     }
 
     #[test]

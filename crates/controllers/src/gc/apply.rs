@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::garbage_collection::Lateness;
+use api::limits::FINALIZING_MAX;
+use api::{ConditionType, GarbageCollectionPolicyStatus, GcReason};
 use chassis::actuator::{
     Act, Actuator, BudgetSlot, Exhausted, Grounds, Manner, Objection, Outcome, Refused, Target, Warrant,
 };
@@ -17,9 +19,9 @@ use chassis::lease::Epoch;
 use chassis::ledger::{Evidence, Rule as LedgerRule};
 use chassis::{ApiError, MetricName, Metrics, Resource, ServiceAccountName, Trace};
 use control::{Clock, Mutant, Timers};
-use gc::{Due, Gate, Mode, NOTICE_ANNOTATION, Policy, Settled, Step};
+use gc::{Due, Gate, Mode, NOTICE_ANNOTATION, Policy, Settled, Step, Ward};
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 use units::NamespacedName;
 
@@ -27,7 +29,7 @@ use super::author::AuthorVerdict;
 use super::limits::{BUDGET_RECHECK, HOLD_MAX, STALE_RECHECK};
 use super::observe::{Observed, PlotId, Tracked};
 use super::old_metrics::OldMetrics;
-use super::turns::{Charge, Turn, Unspent};
+use super::turns::{Charge, Denial, Shut, Turn, Unspent};
 
 /// All deletions, under way and to come.
 pub(super) struct Deletions {
@@ -118,9 +120,10 @@ impl Deletions {
         }
     }
 
-    /// A policy is there, in this form.
-    pub(super) fn admit(&mut self, tracked: &Tracked, now: Timestamp) {
-        let Ok(policy) = &tracked.spec else { return };
+    /// A policy is there, in this form; returns whether it is new here.
+    pub(super) fn admit(&mut self, tracked: &Tracked, now: Timestamp) -> bool {
+        let Ok(policy) = &tracked.spec else { return false };
+        let is_new = !self.turns.contains_key(&policy.key);
         let (actuator, moment) = (&self.actuator, (now, self.clock.steady()));
         self.turns
             .entry(policy.key.clone())
@@ -128,7 +131,14 @@ impl Deletions {
                 turn.adapt(policy, actuator, moment);
                 turn.secure(reserved(tracked));
             })
-            .or_insert_with(|| Turn::new(policy, actuator, spent_before(tracked), moment));
+            .or_insert_with(|| {
+                let mut turn = Turn::new(policy, actuator, spent_before(tracked), moment);
+                if !was_collecting(tracked) {
+                    turn.freedom.began(now);
+                }
+                turn
+            });
+        is_new
     }
 
     /// This replica leads from now on: what others have spent counts.
@@ -148,12 +158,14 @@ impl Deletions {
         self.old.forget(key);
         for outcome in Outcome::LABELS {
             self.metrics.forget(MetricName::GcDeletions, &labels(key, outcome));
+            self.metrics.forget(MetricName::GcFinalizersRemoved, &labels(key, removal_label(outcome)));
         }
     }
 
-    /// The server's words, if it denied a policy's last deletion.
-    pub(super) fn denied(&self, key: &NamespacedName) -> Option<&str> {
-        self.turns.get(key)?.denied.as_deref()
+    /// What the server denied a policy last.
+    pub(super) fn denied(&self, key: &NamespacedName) -> Option<&Denial> {
+        let turn = self.turns.get(key)?;
+        turn.denied.as_ref().or(turn.release_denied.as_ref())
     }
 
     /// How much of a policy's budget is used, and whether that is all of it.
@@ -197,7 +209,8 @@ impl Deletions {
         let recheck = earliest(observed, key, |ground| ground.next_recheck(key));
         if policy.mode != Mode::Enforce {
             // It deletes nothing: it is woken only to say how many are due by then.
-            (turn.denied, turn.is_exceeded) = (None, false);
+            turn.freedom.shut(Shut::UntilLet);
+            (turn.denied, turn.release_denied, turn.is_exceeded) = (None, None, false);
             let next = earliest(observed, key, |ground| ground.next_due_after(key, now));
             return self.timers.set(key, next.into_iter().chain(recheck).min());
         }
@@ -209,10 +222,15 @@ impl Deletions {
             turn.is_exceeded = false;
         }
         let notice = earliest(observed, key, |ground| ground.next_notice(key));
-        let Some(next) = due.into_iter().chain(notice).chain(recheck).min() else {
+        let release = next_release(observed, turn, key);
+        if earliest(observed, key, |ground| ground.next_release(key)).is_none() {
+            turn.release_denied = None;
+        }
+        let next = due.into_iter().chain(notice).chain(recheck).min();
+        let next = next.map(|next| turn.not_before.map_or(next, |hold| next.max(hold)));
+        let Some(wake) = next.into_iter().chain(release).min() else {
             return self.timers.set(key, None);
         };
-        let wake = turn.not_before.map_or(next, |hold| next.max(hold));
         if wake > now {
             return self.timers.set(key, Some(wake));
         }
@@ -221,6 +239,15 @@ impl Deletions {
             turn.is_queued = true;
             self.ready.push_back(key.clone());
         }
+    }
+
+    /// When there will be something to do for a policy that is not to be done now.
+    fn later_steps(&self, observed: &Observed, key: &NamespacedName, now: Timestamp) -> Option<Timestamp> {
+        let due = earliest(observed, key, |ground| ground.next_due_after(key, now));
+        let notice = earliest(observed, key, |ground| ground.next_notice(key));
+        let recheck = earliest(observed, key, |ground| ground.next_recheck(key));
+        let release = self.turns.get(key).and_then(|turn| next_release(observed, turn, key));
+        due.into_iter().chain(notice).chain(recheck).chain(release).min()
     }
 
     /// When there is something to do next.
@@ -257,8 +284,13 @@ impl Deletions {
                     break;
                 }
                 TurnTaken::Busy => None,
-                TurnTaken::NothingDue => later_steps(observed, &key, now),
-                TurnTaken::Wait(at) => Some(at),
+                TurnTaken::NothingDue => self.later_steps(observed, &key, now),
+                // What is due may have to wait for long; a finalizer need not.
+                TurnTaken::Wait(at) => {
+                    let turn = self.turns.get(&key);
+                    let release = turn.and_then(|turn| next_release(observed, turn, &key));
+                    Some(release.filter(|release| *release > now).map_or(at, |release| release.min(at)))
+                }
             };
             if let Some(turn) = self.turns.get_mut(&key) {
                 turn.is_queued = false;
@@ -281,11 +313,15 @@ impl Deletions {
             return TurnTaken::NothingDue;
         };
         let soon = TurnTaken::Wait(now.checked_add(STALE_RECHECK).unwrap_or(now));
+        let Some(turn) = self.turns.get_mut(key) else { return TurnTaken::NothingDue };
+        if tracked.awaits_somebody(now) {
+            turn.freedom.shut(Shut::UntilLet);
+        }
         if tracked.verdict != AuthorVerdict::Allowed {
             return soon;
         }
-        let Some(turn) = self.turns.get_mut(key) else { return TurnTaken::NothingDue };
-        if let Some(hold) = turn.not_before.filter(|hold| *hold > now) {
+        let release = next_release(observed, turn, key);
+        if let Some(hold) = turn.not_before.filter(|hold| *hold > now && release.is_none_or(|at| at > now)) {
             return TurnTaken::Wait(hold);
         }
         if turn.in_flight >= policy.batch_size {
@@ -309,7 +345,7 @@ impl Deletions {
         self.start(observed, &policy, (job, rule, epoch.clone()), now)
     }
 
-    /// What a policy does next: tells an object that it goes, or deletes one.
+    /// What a policy does next: takes its finalizer off an object that it has deleted, tells one that it goes, or deletes one.
     fn find_job(
         &mut self,
         observed: &mut Observed,
@@ -326,6 +362,16 @@ impl Deletions {
             Err(Exhausted::Until(at)) => return Err(TurnTaken::Wait(at)),
             Err(Exhausted::InFlight) => return Err(TurnTaken::Full),
         };
+        if policy.finalizer.is_some()
+            && turn.release_not_before.is_none_or(|hold| hold <= now)
+            && let Some((plot, resource, due)) = take(observed, policy, turn, now, gc::Ground::take_release)
+        {
+            return Ok(Job { due, plot, resource, slot, charge: Charge::Approved });
+        }
+        if let Some(hold) = turn.not_before.filter(|hold| *hold > now) {
+            turn.rate.give_back(slot);
+            return Err(TurnTaken::Wait(hold));
+        }
         if policy.notice.is_some()
             && let Some((plot, resource, due)) = take(observed, policy, turn, now, gc::Ground::take_notice)
         {
@@ -335,28 +381,48 @@ impl Deletions {
             turn.rate.give_back(slot);
             return Err(TurnTaken::NothingDue);
         }
+        if policy.finalizer.is_some() && has_its_hands_full(observed, turn, key) {
+            // What is deleted has to find its place in the status, which is the proof that it was this policy.
+            turn.rate.give_back(slot);
+            return Err(TurnTaken::Wait(now.checked_add(STALE_RECHECK).unwrap_or(now)));
+        }
         if let Gate::OutsideWindow { opens_at } = gate {
+            turn.freedom.shut(Shut::Until(opens_at));
             turn.rate.give_back(slot);
             return Err(TurnTaken::Wait(opens_at));
         }
         let is_approved = policy.approved_until(now).zip(due_at).is_some_and(|(until, due)| due <= until);
+        if !is_approved && observed.is_counting(policy) {
+            // Of how many objects the budget is a share will be known soon.
+            turn.rate.give_back(slot);
+            observed.count_missing(policy);
+            return Err(TurnTaken::Wait(now.checked_add(STALE_RECHECK).unwrap_or(now)));
+        }
         let charge = if is_approved { Ok(Charge::Approved) } else { turn.spend(limit, steady) };
         let charge = match charge {
             Ok(charge) => charge,
             Err(unspent) => {
                 turn.rate.give_back(slot);
+                if matches!(unspent, Unspent::Exceeded(_)) {
+                    observed.count_again(policy, now);
+                }
                 return Err(self.wait_for_budget(key, unspent, now));
             }
         };
         let mut put_back = false;
         // The grounds take turns: the object that the approval was looked at for is found in one of them.
         for _ in 0..policy.targets.len() {
-            let Some((plot, resource, due)) = take(observed, policy, turn, now, gc::Ground::take_due) else {
+            let Some((plot, resource, mut due)) = take(observed, policy, turn, now, gc::Ground::take_due)
+            else {
                 break;
             };
             let covered = matches!(charge, Charge::Charged(_))
                 || policy.approved_until(now).is_some_and(|until| due.since <= until);
-            if covered {
+            // What fell due after the approval counts against the budget as if there were none.
+            let charge = if covered { Some(charge) } else { turn.spend(limit, steady).ok() };
+            if let Some(charge) = charge {
+                turn.freedom.open(now);
+                due.free_since = turn.freedom.free_since(due.free_since);
                 return Ok(Job { due, plot, resource, slot, charge });
             }
             if let Some(ground) = observed.ground_mut(plot) {
@@ -374,6 +440,9 @@ impl Deletions {
         let later = |pause: Duration| now.checked_add(pause).unwrap_or(Timestamp::MAX);
         match unspent {
             Unspent::Exceeded(pause) => {
+                if let Some(turn) = self.turns.get_mut(key) {
+                    turn.freedom.shut(pause.map_or(Shut::UntilLet, |pause| Shut::Until(later(pause))));
+                }
                 TurnTaken::Wait(later(pause.map_or(BUDGET_RECHECK, |pause| pause.min(BUDGET_RECHECK))))
             }
             Unspent::Unsecured => {
@@ -467,11 +536,17 @@ impl Deletions {
     /// The next act that has been answered; none, when there are none.
     pub(super) async fn next_in_flight(&mut self) -> Option<Done> {
         loop {
-            match self.in_flight.join_next().await? {
-                Ok(done) => return Some(done),
-                Err(error) => {
-                    tracing::error!(%error, "a deletion's task broke; its object is left alone until it changes");
-                }
+            if let Some(done) = unbroken(self.in_flight.join_next().await?) {
+                return Some(done);
+            }
+        }
+    }
+
+    /// The next act that has been answered by now; none, if nobody has more to tell yet.
+    pub(super) fn try_next_done(&mut self) -> Option<Done> {
+        loop {
+            if let Some(done) = unbroken(self.in_flight.try_join_next()?) {
+                return Some(done);
             }
         }
     }
@@ -480,14 +555,24 @@ impl Deletions {
     pub(super) fn settle(&mut self, observed: &mut Observed, done: &Done, now: Timestamp) {
         let Done { policy, due, plot, charge, outcome, answered_at: Took(took), trace } = done;
         let _trace = trace.span().enter();
-        let settled = self.judge(policy, outcome, *charge, now);
+        let settled = self.judge(policy, (outcome, due.step), *charge, now);
         if let Some(ground) = observed.ground_mut(*plot) {
+            // An answer that was lost proves nothing: somebody else may have deleted it meanwhile.
+            if due.step == Step::Delete && due.is_held && matches!(outcome, Outcome::Accepted) {
+                ground.entrust(policy, ward(due), now);
+            }
             ground.settle(due, settled, now);
         }
-        if let Step::Notify { deletes_at } = due.step {
-            return tell_notice(done, deletes_at);
+        match due.step {
+            Step::Delete => {}
+            Step::Notify { deletes_at } => return tell_notice(done, deletes_at),
+            Step::Release => {
+                let removal = labels(policy, removal_label(outcome.label()));
+                self.metrics.count(MetricName::GcFinalizersRemoved, &removal);
+                return tell_release(done);
+            }
         }
-        let late = Duration::try_from(now.duration_since(due.since)).unwrap_or_default();
+        let late = Duration::try_from(now.duration_since(due.free_since)).unwrap_or_default();
         self.metrics.observe(MetricName::GcDeletionDuration, took.as_secs_f64());
         if let Some(turn) = self.turns.get_mut(policy) {
             let failed = matches!(outcome, Outcome::Failed(_) | Outcome::Denied(_) | Outcome::Unrecorded(_));
@@ -509,7 +594,7 @@ impl Deletions {
     fn judge(
         &mut self,
         policy: &NamespacedName,
-        outcome: &Outcome,
+        (outcome, step): (&Outcome, Step),
         charge: Charge,
         now: Timestamp,
     ) -> Settled {
@@ -520,6 +605,9 @@ impl Deletions {
             return if is_over { Settled::Done } else { Settled::NotBefore(now) };
         };
         turn.in_flight = turn.in_flight.saturating_sub(1);
+        if step == Step::Release {
+            return turn.judge_release(outcome, now);
+        }
         // What may have been done counts.
         if !was_done && !matches!(outcome, Outcome::Failed(_) | Outcome::CutOff) {
             turn.unspend(charge);
@@ -535,7 +623,8 @@ impl Deletions {
             Outcome::Fenced | Outcome::CutOff => return Settled::NotBefore(now),
             Outcome::Throttled(wait) | Outcome::Blocked { retry_after: wait, .. } => later(*wait),
             Outcome::Denied(error) => {
-                turn.denied = Some(error.to_string());
+                let verb = if step == Step::Delete { "delete" } else { "patch" };
+                turn.denied = Some(Denial { verb, message: error.to_string() });
                 let pause = turn.backoff.after_failure();
                 later(if Mutant::DeniedRetriedAtOnce.is_on() { Duration::ZERO } else { pause })
             }
@@ -545,6 +634,25 @@ impl Deletions {
         turn.not_before = turn.not_before.max(Some(hold));
         Settled::NotBefore(hold)
     }
+}
+
+/// Whether the status says that the policy, in this form, deletes what is due: then it may have done so ever since, also
+/// while nobody was here to do it.
+fn was_collecting(tracked: &Tracked) -> bool {
+    let GarbageCollectionPolicyStatus { observed_generation, conditions, .. } = &tracked.status;
+    let is_ready = |condition: &api::Condition| {
+        condition.type_ == ConditionType::Ready.name() && condition.reason == GcReason::Collecting.name()
+    };
+    *observed_generation == tracked.generation && conditions.iter().any(is_ready)
+}
+
+/// What a task has come to, unless it broke.
+fn unbroken(joined: Result<Done, JoinError>) -> Option<Done> {
+    joined
+        .inspect_err(|error| {
+            tracing::error!(%error, "a deletion's task broke; its object is left alone until it changes");
+        })
+        .ok()
 }
 
 /// What of the budget may have been spent by whoever led last, as the status says.
@@ -567,12 +675,21 @@ fn earliest(
     observed.plots_of(key).filter_map(|plot| of(&plot.ground)).min()
 }
 
-/// When there will be something to do that is not to be done now.
-fn later_steps(observed: &Observed, key: &NamespacedName, now: Timestamp) -> Option<Timestamp> {
-    let due = earliest(observed, key, |ground| ground.next_due_after(key, now));
-    let notice = earliest(observed, key, |ground| ground.next_notice(key));
-    let recheck = earliest(observed, key, |ground| ground.next_recheck(key));
-    due.into_iter().chain(notice).chain(recheck).min()
+/// When a policy's finalizer is to be taken off something next.
+fn next_release(observed: &Observed, turn: &Turn, key: &NamespacedName) -> Option<Timestamp> {
+    let next = earliest(observed, key, |ground| ground.next_release(key))?;
+    Some(turn.release_not_before.map_or(next, |hold| next.max(hold)))
+}
+
+/// Whether as many objects of a policy hang on its finalizer, or soon may, as its status has room for.
+fn has_its_hands_full(observed: &Observed, turn: &Turn, key: &NamespacedName) -> bool {
+    let wards: usize = observed.plots_of(key).map(|plot| plot.ground.wards(key).count()).sum();
+    let under_way = usize::try_from(turn.in_flight).unwrap_or(usize::MAX);
+    wards.saturating_add(under_way) >= FINALIZING_MAX
+}
+
+fn ward(due: &Due) -> Ward {
+    Ward { namespace: Arc::clone(&due.namespace), name: due.name.clone(), uid: due.uid.clone() }
 }
 
 /// Whether something is due that cannot be relied on now.
@@ -618,21 +735,25 @@ fn act(policy: &Policy, due: &Due) -> Act {
             propagation: policy.propagation.name(),
             grace_period_seconds: policy.grace_period_seconds,
         }),
-        Step::Notify { deletes_at } => {
-            Act::Notify { annotation: (NOTICE_ANNOTATION, deletes_at.to_string()) }
+        Step::Notify { .. } => {
+            Act::Notify { annotation: (NOTICE_ANNOTATION, due.note().unwrap_or_default()) }
         }
+        // Only a policy that names a finalizer is given such a step.
+        Step::Release => Act::Release(policy.finalizer.as_ref().map(ToString::to_string).unwrap_or_default()),
     }
 }
 
 /// None if the account that the policy acts as is not one: then nobody's rights will do.
 fn target(policy: &Policy, resource: Arc<Resource>, due: &Due) -> Option<Target> {
     let account = |account: &NamespacedName| ServiceAccountName::new(&account.namespace, &account.name);
+    // What is out of sight is judged by what cannot change: who deleted it, and that it is being deleted.
+    let is_out_of_sight = due.step == Step::Release && due.resource_version.to_string().is_empty();
     Some(Target {
         resource,
         namespace: due.namespace.to_string(),
         name: due.name.clone(),
         uid: due.uid.clone(),
-        resource_version: Some(due.resource_version.clone()),
+        resource_version: (!is_out_of_sight).then(|| due.resource_version.clone()),
         act_as: policy.acts_as.as_ref().map(account).transpose().ok()?,
     })
 }
@@ -671,6 +792,27 @@ fn tell_notice(done: &Done, deletes_at: Timestamp) {
     }
 }
 
+fn tell_release(done: &Done) {
+    let Done { policy, due, outcome, .. } = done;
+    let (object, namespace) = (&due.name, &due.namespace);
+    match outcome {
+        Outcome::Accepted => {
+            tracing::info!(%policy, %namespace, %object, uid = %due.uid, "the policy's finalizer is off");
+        }
+        Outcome::Denied(error) | Outcome::Failed(error) => {
+            tracing::warn!(%policy, %namespace, %object, outcome = outcome.label(), %error, "the policy's finalizer stays on");
+        }
+        _ => {
+            tracing::debug!(%policy, %namespace, %object, outcome = outcome.label(), "the policy's finalizer was not taken off");
+        }
+    }
+}
+
+/// The metric label of what became of taking a finalizer off.
+fn removal_label(outcome: &'static str) -> &'static str {
+    if outcome == "deleted" { "removed" } else { outcome }
+}
+
 fn labels<'a>(key: &'a NamespacedName, outcome: &'a str) -> [(&'static str, &'a str); 3] {
     [("policy_namespace", &key.namespace), ("policy_name", &key.name), ("outcome", outcome)]
 }
@@ -683,6 +825,13 @@ fn ledger_rule(key: &NamespacedName, tracked: &Tracked) -> LedgerRule {
 
 /// What a deletion rests on.
 fn grounds(policy: &Policy, rule: LedgerRule, (due, charge): (&Due, Charge), now: Timestamp) -> Grounds {
+    if due.step == Step::Release {
+        let evidence = Evidence::default()
+            .with("deletedBy", "this policy")
+            .with("finalizer", policy.finalizer.as_ref().map(ToString::to_string).unwrap_or_default())
+            .with("specHash", &policy.spec_hash);
+        return Grounds { controller: "gc", rule, evidence, unlocked: policy.unlocked.clone() };
+    }
     let mut evidence = Evidence::default()
         .with("dueSince", due.since)
         .with("when", policy.when_text())

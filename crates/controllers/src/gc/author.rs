@@ -12,10 +12,11 @@ use gc::Policy;
 
 /// What an author must be allowed to do with the objects that a policy targets.
 fn verbs(policy: &Policy) -> &'static [&'static str] {
-    match (policy.action, policy.notice) {
+    let patches = policy.notice.is_some() || policy.finalizer.is_some();
+    match (policy.action, patches) {
         (Action::Keep, _) => &["list"],
-        (Action::Delete, None) => &["list", "delete"],
-        (Action::Delete, Some(_)) => &["list", "delete", "patch"],
+        (Action::Delete, false) => &["list", "delete"],
+        (Action::Delete, true) => &["list", "delete", "patch"],
     }
 }
 
@@ -143,6 +144,33 @@ pub(super) async fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_author_needs_the_rights_that_the_policy_uses() {
+        let verbs = |change: serde_json::Value| {
+            let mut spec = serde_json::json!({
+                "targetResource": {"apiVersion": "v1", "kind": "Pod"}, "ttl": {"after": "1h"},
+            });
+            spec.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            let policy: api::GarbageCollectionPolicy = serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "sweep", "namespace": "team"}, "spec": spec,
+            }))
+            .unwrap();
+            verbs(&Policy::compile(&policy, &api::Rails::new("grounds")).unwrap())
+        };
+        let table = [
+            (serde_json::json!({}), &["list", "delete"][..]),
+            (serde_json::json!({"notice": "1h"}), &["list", "delete", "patch"]),
+            (
+                serde_json::json!({"behavior": {"finalizer": "example.com/cleanup"}}),
+                &["list", "delete", "patch"],
+            ),
+            (serde_json::json!({"action": "Keep"}), &["list"]),
+        ];
+        for (change, expected) in table {
+            assert_eq!(verbs(change.clone()), expected, "{change}");
+        }
+    }
 
     #[test]
     fn what_an_author_lacks_is_named_with_what_to_do() {

@@ -5,6 +5,10 @@ use std::time::Duration;
 /// How long after a change a status is written: what belongs together comes in one write.
 pub(super) const REPORT_DELAY: Duration = Duration::from_millis(100);
 
+/// How long a policy's status stays as it is while its objects are read anew although nobody has changed it: mostly because
+/// another policy shares the watch and needs more of it. A listing of a large cluster takes no longer than this.
+pub(super) const LISTING_UNTOLD_MAX: Duration = Duration::from_secs(10);
+
 /// How often one policy's status is written at most: a burst of deletions is one line of news, not a thousand.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -64,6 +68,14 @@ pub(super) const KINDS_REMEMBERED_FOR: Duration = Duration::from_secs(10);
 
 /// How long advice on a policy is waited for: kubectl waits with it, and what the advice is about is no error.
 pub const ADVICE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Namespaces of one policy whose objects are counted, one request each, where the watch selects by labels: a second's
+/// worth of requests every `evaluationInterval`. Of what lies elsewhere only what is selected counts, so that a share is of
+/// fewer objects than there are, never of more.
+pub(super) const COUNTED_NAMESPACES_MAX: usize = 500;
+
+/// How often objects are counted anew for a policy whose budget is used up: what came meanwhile makes a share larger.
+pub(super) const COUNT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How often a policy whose budget is used up is looked at again at least: objects that come make the share larger.
 pub(super) const BUDGET_RECHECK: Duration = Duration::from_secs(10);

@@ -21,6 +21,7 @@ mod reserve;
 pub mod rights;
 mod turns;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,7 +184,7 @@ impl GarbageCollector {
                 Wake::Counted(counted) => self.take_counted(&counted),
                 Wake::Surroundings(id, event) => self.take_surroundings(id, *event),
                 Wake::Ground => self.take_ground_events(&mut batch),
-                Wake::Deleted(done) => self.settle(&done),
+                Wake::Deleted(done) => self.settle_all(*done),
                 Wake::Checked(checked) => self.take_checked(*checked),
                 Wake::Leadership => self.take_leadership(),
             }
@@ -254,8 +255,11 @@ impl GarbageCollector {
                     self.reports.forget(&key);
                 }
                 Some(tracked) => {
-                    self.deletions.admit(tracked, now);
+                    let is_new = self.deletions.admit(tracked, now);
                     self.reports.admit(&key, tracked, self.leadership.epoch().is_some());
+                    if is_new {
+                        self.observed.restore_wards(&key, now);
+                    }
                     look_at(
                         (&mut self.observed, &mut self.authors),
                         (&mut self.deletions, &mut self.reports),
@@ -293,13 +297,24 @@ impl GarbageCollector {
 
     fn take_counted(&mut self, counted: &Counted) {
         let now = self.clock.now();
-        for key in self.observed.take_counted(counted) {
+        for key in self.observed.take_counted(counted, now) {
             self.look_at(&key, now);
         }
     }
 
-    fn settle(&mut self, done: &apply::Done) {
-        let now = self.clock.now();
+    /// Takes in this and whatever else has been answered by now, before what may follow is begun.
+    fn settle_all(&mut self, first: apply::Done) {
+        let (now, mut next) = (self.clock.now(), Some(first));
+        let mut policies = BTreeSet::new();
+        while let Some(done) = next {
+            self.settle(&done, now);
+            policies.insert(done.policy);
+            next = self.deletions.try_next_done();
+        }
+        policies.iter().for_each(|key| self.look_at(key, now));
+    }
+
+    fn settle(&mut self, done: &apply::Done, now: Timestamp) {
         self.deletions.settle(&mut self.observed, done, now);
         if done.was_unheard() {
             // The server could not be reached: what it has to say of the policies may not have reached us either.
@@ -312,7 +327,6 @@ impl GarbageCollector {
         if let Some(deletes_at) = done.told() {
             self.reports.told(&self.observed, &done.policy, (&done.due, deletes_at), now);
         }
-        self.look_at(&done.policy, now);
     }
 
     fn take_checked(&mut self, checked: Checked) {
@@ -328,6 +342,9 @@ impl GarbageCollector {
             self.observed.policies().for_each(|(_, tracked)| self.deletions.resume(tracked));
         }
         let keys: Vec<_> = self.observed.policies().map(|(key, _)| key.clone()).collect();
+        if self.leadership.epoch().is_some() {
+            keys.iter().for_each(|key| self.observed.restore_wards(key, now));
+        }
         keys.iter().for_each(|key| self.look_at(key, now));
     }
 
@@ -339,7 +356,7 @@ impl GarbageCollector {
     async fn finish(mut self) {
         let finishing = async {
             while let Some(done) = self.deletions.next_in_flight().await {
-                self.settle(&done);
+                self.settle_all(done);
             }
         };
         if tokio::time::timeout(FINISH_TIMEOUT, finishing).await.is_err() {

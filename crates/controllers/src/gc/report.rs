@@ -8,6 +8,7 @@ mod board;
 mod conditions;
 mod say;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use api::{GarbageCollectionPolicyStatus, GcReason};
@@ -26,7 +27,7 @@ use self::conditions::Situation;
 use self::say::{Said, say};
 use super::apply::Deletions;
 use super::author::AuthorVerdict;
-use super::limits::{DUE_COUNT_MAX, REPORT_DELAY, REPORT_INTERVAL};
+use super::limits::{DUE_COUNT_MAX, LISTING_UNTOLD_MAX, REPORT_DELAY, REPORT_INTERVAL};
 use super::observe::{Observed, PolicyKind, Tracked};
 use super::old_metrics::OldMetrics;
 
@@ -37,7 +38,17 @@ pub(super) struct Reports {
     work: Work<NamespacedName>,
     metrics: Metrics,
     due: Timers<NamespacedName>,
-    posted_at: std::collections::HashMap<NamespacedName, Timestamp>,
+    posted: HashMap<NamespacedName, Posted>,
+}
+
+/// What was posted of a policy last.
+#[derive(Clone, Copy, Debug)]
+struct Posted {
+    at: Timestamp,
+    /// The generation that was spoken of, once its objects had been read.
+    generation: Option<i64>,
+    /// Since when its objects are being read anew, which was not posted.
+    listing_since: Option<Timestamp>,
 }
 
 /// The reports.
@@ -79,7 +90,7 @@ pub(super) fn reports(
         work: work.clone(),
         metrics: metrics.clone(),
         due: Timers::default(),
-        posted_at: std::collections::HashMap::new(),
+        posted: HashMap::new(),
     };
     let old = OldMetrics::new(metrics.clone());
     (reports, Reporter { board, work, client, recorder, metrics, old })
@@ -99,11 +110,11 @@ impl Reports {
     pub(super) fn forget(&mut self, key: &NamespacedName) {
         self.board.forget(key, &self.metrics);
         self.due.set(key, None);
-        self.posted_at.remove(key);
+        self.posted.remove(key);
         let own = [("policy_namespace", key.namespace.as_str()), ("policy_name", key.name.as_str())];
         self.metrics.forget(MetricName::GcBudgetUsed, &own);
         self.metrics.forget(MetricName::GcBudgetLimit, &own);
-        for state in ["matched", "pending", "protected"] {
+        for state in ["matched", "pending", "protected", "unresolvable"] {
             self.metrics.forget(MetricName::GcObjects, &labels(key, state));
         }
         // It is looked at once more, found gone, and forgotten there as well.
@@ -113,7 +124,7 @@ impl Reports {
     /// Something about a policy has changed.
     pub(super) fn mark(&mut self, key: &NamespacedName, now: Timestamp) {
         let soon = after(now, REPORT_DELAY);
-        let at = self.posted_at.get(key).map_or(soon, |last| soon.max(after(*last, REPORT_INTERVAL)));
+        let at = self.posted.get(key).map_or(soon, |last| soon.max(after(last.at, REPORT_INTERVAL)));
         self.due.set_no_later(key, at);
     }
 
@@ -174,14 +185,37 @@ impl Reports {
     ) {
         let (observed, deletions) = seen;
         let Some(tracked) = observed.policy(key) else { return };
-        self.posted_at.insert(key.clone(), now);
         let seen = see(tracked, key, (observed, deletions), now, is_last);
-        if is_last && Situation::of(&seen).reason() == GcReason::Listing {
+        let is_listing = Situation::of(&seen).reason() == GcReason::Listing;
+        if is_last && is_listing {
             // We end before we have seen anything: what stands there is better than what we could say.
             return;
         }
+        let posted = self.posted.entry(key.clone()).or_insert(Posted {
+            at: now,
+            generation: None,
+            listing_since: None,
+        });
+        if !posted.tells(is_listing, seen.generation, now) {
+            return self.due.set_no_later(key, after(now, REPORT_INTERVAL));
+        }
         self.board.post(key, seen);
         self.work.add(key, if is_last { Cause::Edited } else { Cause::Changed });
+    }
+}
+
+impl Posted {
+    /// Whether what is seen of a policy is to be posted: that its objects are being read again, only if nobody expects it to
+    /// be over soon.
+    fn tells(&mut self, is_listing: bool, generation: Option<i64>, now: Timestamp) -> bool {
+        self.at = now;
+        if !is_listing {
+            (self.generation, self.listing_since) = (generation, None);
+            return true;
+        }
+        let is_again = self.generation.is_some() && self.generation == generation;
+        let since = *self.listing_since.get_or_insert(now);
+        !is_again || after(since, LISTING_UNTOLD_MAX) <= now
     }
 }
 
@@ -228,7 +262,9 @@ fn see(
         budget: BudgetSeen { base, spent, reserved, exceeded },
         lateness: deletions.lateness(key),
         listed_at: policy.and_then(|policy| plots().filter_map(|plot| plot.listed_at(policy)).min()),
-        denied: deletions.denied(key).map(str::to_owned),
+        denied: deletions.denied(key).cloned(),
+        finalizing: observed.wards_of(key),
+        held: plots().find_map(|plot| Some(named(plot, plot.ground.held(key, now)?, now))),
         is_last,
     }
 }
@@ -243,9 +279,17 @@ fn targets(policy: &Policy, observed: &Observed, hidden: bool) -> Vec<(GroupVers
 
 /// One object of which it cannot be told when its time is up, and why.
 fn unresolvable(plot: &super::observe::Plot, key: &NamespacedName, now: Timestamp) -> Option<String> {
-    let (object, verdict) = plot.ground.unresolvable(key, now)?;
+    Some(named(plot, plot.ground.unresolvable(key, now)?, now))
+}
+
+/// An object, and what is made of it.
+fn named(
+    plot: &super::observe::Plot,
+    (object, verdict): (&gc::Object, gc::Verdict),
+    now: Timestamp,
+) -> String {
     let name = NamespacedName::new(&*object.namespace, &*object.name);
-    Some(format!("{} {name}: {}", plot.kind.kind, verdict.message(Mode::Enforce, now)))
+    format!("{} {name}: {}", plot.kind.kind, verdict.message(Mode::Enforce, now))
 }
 
 impl Controller for Reporter {
@@ -294,8 +338,14 @@ impl Controller for Reporter {
 
 impl Reporter {
     fn measure(&self, key: &NamespacedName, said: &Said) {
-        let GarbageCollectionPolicyStatus { matched, pending, protected, .. } = said.status;
-        for (state, count) in [("matched", matched), ("pending", pending), ("protected", protected)] {
+        let GarbageCollectionPolicyStatus { matched, pending, protected, unresolvable, .. } = said.status;
+        let counts = [
+            ("matched", matched),
+            ("pending", pending),
+            ("protected", protected),
+            ("unresolvable", unresolvable),
+        ];
+        for (state, count) in counts {
             self.metrics.set(MetricName::GcObjects, &labels(key, state), count);
         }
         self.board.ready_because(key, said.reason, &self.metrics);
@@ -335,7 +385,7 @@ impl Reporter {
 }
 
 /// Fields of a status that may have no value.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 11] = [
     "nextExpiry",
     "lastDeletion",
     "observedGeneration",
@@ -346,6 +396,7 @@ const OPTIONAL: [&str; 10] = [
     "specHash",
     "accepted",
     "budget",
+    "finalizing",
 ];
 
 async fn write(client: &Client, key: &NamespacedName, said: &Said) -> Result<ResourceVersion, ApiError> {
@@ -377,4 +428,25 @@ fn after(at: Timestamp, pause: Duration) -> Timestamp {
 
 fn labels<'a>(key: &'a NamespacedName, state: &'a str) -> [(&'static str, &'a str); 3] {
     [("policy_namespace", &key.namespace), ("policy_name", &key.name), ("state", state)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn that_objects_are_read_again_is_told_only_if_it_takes_long() {
+        let mut posted = Posted { at: second(0), generation: None, listing_since: None };
+        assert!(posted.tells(true, Some(1), second(0)), "the first reading is news");
+        assert!(posted.tells(false, Some(1), second(1)));
+        assert!(!posted.tells(true, Some(1), second(100)), "another policy has begun the watch anew");
+        assert!(posted.tells(false, Some(1), second(101)));
+        assert!(!posted.tells(true, Some(1), second(200)) && !posted.tells(true, Some(1), second(209)));
+        assert!(posted.tells(true, Some(1), second(210)), "it takes long");
+        assert!(posted.tells(true, Some(2), second(300)), "the policy was changed");
+    }
 }

@@ -8,6 +8,9 @@ pub const COLLECT_VERBS: [&str; 3] = ["list", "watch", "delete"];
 /// What is done besides with the kinds of policies that give notice: it writes an annotation.
 pub const NOTICE_VERB: &str = "patch";
 
+/// What is done besides with the kinds of policies that take a finalizer off what they have deleted.
+pub const FINALIZER_VERB: &str = "patch";
+
 /// What is done with policies.
 pub const RIGHTS: &[Right] = &[
     Right {
@@ -35,7 +38,7 @@ pub const RIGHTS: &[Right] = &[
         names: &[],
         verbs: &["list", "watch"],
         scope: Scope::Cluster,
-        why: "to know which namespaces a policy selects by their labels",
+        why: "to know which namespaces a policy selects by name and label",
     },
     Right {
         component: Component::GarbageCollection,

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use chassis::actuator::{Actuator, Budget as Rate};
+use chassis::actuator::{Actuator, Budget as Rate, Outcome};
 use control::{Allowance, Backoff, Budget, Leave, Steady};
-use gc::Policy;
+use gc::{Policy, Settled, SpecHash};
 use jiff::Timestamp;
 
 use super::limits::{HOLD_FIRST, HOLD_MAX, LATENESS_SAMPLES_MAX, RESERVE_ONE_OF, RESERVE_SECONDS};
@@ -20,10 +20,16 @@ pub(super) struct Turn {
     pub(super) not_before: Option<Timestamp>,
     /// It stands in the queue of those that have something to do.
     pub(super) is_queued: bool,
-    /// The server's words, if it denied the last deletion.
-    pub(super) denied: Option<String>,
+    /// What the server said, if it denied the last deletion, or the last note.
+    pub(super) denied: Option<Denial>,
+    /// No finalizer is taken off for it before this time.
+    pub(super) release_not_before: Option<Timestamp>,
+    pub(super) release_backoff: Backoff,
+    /// What the server said, if it denied that the last finalizer be taken off.
+    pub(super) release_denied: Option<Denial>,
     /// How much of its window is used.
     spent: Budget,
+    spec_hash: SpecHash,
     window: Duration,
     reserve: Reserve,
     /// The window was used up when it last wanted to delete something.
@@ -33,6 +39,59 @@ pub(super) struct Turn {
     /// The ground that had its last turn.
     pub(super) last_plot: Option<PlotId>,
     lateness: VecDeque<u32>,
+    /// Since when nothing about the policy as a whole keeps it from acting.
+    pub(super) freedom: Freedom,
+}
+
+/// Since when a policy may act: what waited for that was not late before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Freedom {
+    since: Option<Timestamp>,
+    shut: Option<Shut>,
+}
+
+/// Until when a policy may not act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shut {
+    /// Until this moment, or until somebody lets it act before.
+    Until(Timestamp),
+    /// Until somebody does something about it.
+    UntilLet,
+}
+
+impl Freedom {
+    /// It has this form since this moment.
+    pub(super) fn began(&mut self, at: Timestamp) {
+        self.since = self.since.max(Some(at));
+    }
+
+    /// It was found not to be let act.
+    pub(super) fn shut(&mut self, shut: Shut) {
+        self.shut = Some(shut);
+    }
+
+    /// It was found to be let act.
+    pub(super) fn open(&mut self, now: Timestamp) {
+        match self.shut.take() {
+            None => {}
+            Some(Shut::Until(until)) => self.began(until.min(now)),
+            Some(Shut::UntilLet) => self.began(now),
+        }
+    }
+
+    /// Since when something may go that nothing else keeps since this moment.
+    pub(super) fn free_since(&self, object: Timestamp) -> Timestamp {
+        self.since.map_or(object, |since| since.max(object))
+    }
+}
+
+/// The server has denied something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Denial {
+    /// What was tried: `delete`, `patch`.
+    pub(super) verb: &'static str,
+    /// The server's words.
+    pub(super) message: String,
 }
 
 /// Whether a deletion counts against the window.
@@ -63,13 +122,18 @@ impl Turn {
             not_before: None,
             is_queued: false,
             denied: None,
+            release_not_before: None,
+            release_backoff: Backoff::new(HOLD_FIRST, HOLD_MAX, &(&policy.key, "release")),
+            release_denied: None,
             spent: unspent(window),
+            spec_hash: policy.spec_hash.clone(),
             window,
             reserve: Reserve::shown_as(spent),
             is_exceeded: false,
             in_flight: 0,
             last_plot: None,
             lateness: VecDeque::new(),
+            freedom: Freedom::default(),
         };
         turn.resume(spent, steady);
         turn
@@ -77,6 +141,10 @@ impl Turn {
 
     /// The policy has this form now.
     pub(super) fn adapt(&mut self, policy: &Policy, actuator: &Actuator, (now, steady): (Timestamp, Steady)) {
+        if self.spec_hash != policy.spec_hash {
+            self.spec_hash = policy.spec_hash.clone();
+            self.freedom.began(now);
+        }
         if self.rate.rate() != policy.deletions_per_second_max {
             self.rate = actuator.budget(policy.deletions_per_second_max, now);
         }
@@ -138,6 +206,33 @@ impl Turn {
         }
     }
 
+    /// What the answer means for a finalizer that was to be taken off. Deletions go on whatever it is, unless the server is
+    /// busy.
+    pub(super) fn judge_release(&mut self, outcome: &Outcome, now: Timestamp) -> Settled {
+        let later = |pause: Duration| now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        let hold = match outcome {
+            Outcome::Accepted | Outcome::FoundDone(_) | Outcome::Gone => {
+                self.release_backoff.reset();
+                (self.release_denied, self.release_not_before) = (None, None);
+                return Settled::Done;
+            }
+            Outcome::Changed => return Settled::Changed,
+            Outcome::Fenced | Outcome::CutOff => return Settled::NotBefore(now),
+            Outcome::Throttled(wait) | Outcome::Blocked { retry_after: wait, .. } => {
+                self.not_before = self.not_before.max(Some(later(*wait)));
+                later(*wait)
+            }
+            Outcome::Denied(error) => {
+                self.release_denied = Some(Denial { verb: "patch", message: error.to_string() });
+                later(self.release_backoff.after_failure())
+            }
+            Outcome::Refused(_) => later(HOLD_MAX),
+            Outcome::Failed(_) | Outcome::Unrecorded(_) => later(self.release_backoff.after_failure()),
+        };
+        self.release_not_before = self.release_not_before.max(Some(hold));
+        Settled::NotBefore(hold)
+    }
+
     /// How much of the window is used.
     pub(super) fn used(&self, now: Steady) -> u64 {
         self.spent.used(now)
@@ -168,4 +263,38 @@ impl Turn {
 
 fn unspent(window: Duration) -> Budget {
     Budget::new(Allowance { count: None, percent: None, window })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_late_before_its_policy_may_act() {
+        let free = |freedom: &Freedom, object| freedom.free_since(second(object)).as_second();
+        let mut freedom = Freedom::default();
+        freedom.open(second(50));
+        assert_eq!(free(&freedom, 10), 10, "nothing was ever in the way");
+
+        // A window that opens at 100 is looked at a second later; that second is lateness.
+        freedom.shut(Shut::Until(second(100)));
+        freedom.shut(Shut::Until(second(100)));
+        freedom.open(second(101));
+        assert_eq!([free(&freedom, 10), free(&freedom, 120)], [100, 120]);
+
+        // Somebody approved what would have waited until 300.
+        freedom.shut(Shut::Until(second(300)));
+        freedom.open(second(200));
+        assert_eq!(free(&freedom, 10), 200);
+
+        freedom.shut(Shut::UntilLet);
+        freedom.open(second(400));
+        freedom.open(second(500));
+        freedom.began(second(350));
+        assert_eq!(free(&freedom, 10), 400);
+    }
 }

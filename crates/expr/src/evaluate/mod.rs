@@ -21,6 +21,7 @@ use crate::lexer::Span;
 use crate::limits::{BYTES_PER_STEP, LOOKUP_STEPS, STEPS_MAX};
 use crate::program::{Kind, Node, Wrapped};
 use crate::resolve::{Program, excerpt};
+use crate::steady::Stays;
 use crate::syntax::{Access, Logic};
 
 type Outcome<'v> = Result<Datum<'v>, EvaluationError>;
@@ -31,8 +32,15 @@ pub(crate) fn evaluate(
     object: &dyn Fields,
     now: Timestamp,
 ) -> Result<Answer, EvaluationError> {
-    let mut run = Run { text, program, object, now, variables: Vec::new(), steps_left: STEPS_MAX };
-    run.node(&program.root).map(|datum| datum.answer())
+    Run::new(text, program, object, now).node(&program.root).map(|datum| datum.answer())
+}
+
+/// How long the answer of a program that is steady stays as it is.
+pub(crate) fn stays(text: &str, program: &Program, object: &dyn Fields, now: Timestamp) -> Stays {
+    let mut run = Run::new(text, program, object, now);
+    // Also a fault stays one until a comparison turns.
+    let _ = run.node(&program.root);
+    run.turns_at.map_or(Stays::ForGood, Stays::Until)
 }
 
 /// One evaluation.
@@ -44,9 +52,15 @@ struct Run<'v> {
     /// What the variables of the surrounding loops hold, outermost first.
     variables: Vec<Datum<'v>>,
     steps_left: u32,
+    /// When the first of the comparisons that were made turns.
+    turns_at: Option<Timestamp>,
 }
 
 impl<'v> Run<'v> {
+    fn new(text: &'v str, program: &'v Program, object: &'v dyn Fields, now: Timestamp) -> Self {
+        Self { text, program, object, now, variables: Vec::new(), steps_left: STEPS_MAX, turns_at: None }
+    }
+
     fn node(&mut self, node: &'v Node) -> Outcome<'v> {
         self.spend(1)?;
         match &node.kind {

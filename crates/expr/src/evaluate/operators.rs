@@ -7,6 +7,7 @@ use super::{Outcome, Run};
 use crate::answer::EvaluationError;
 use crate::datum::Datum;
 use crate::program::Node;
+use crate::steady::turns_at;
 use crate::syntax::Operator;
 use crate::time::{within_range, within_span};
 
@@ -14,6 +15,11 @@ impl<'v> Run<'v> {
     pub(super) fn binary(&mut self, node: &Node, operator: Operator, operands: &'v [Node; 2]) -> Outcome<'v> {
         let [left, right] = operands;
         let (a, b) = (self.node(left)?, self.node(right)?);
+        if self.program.uses_now
+            && let Some(at) = turns_at((operator, operands), (&a, &b), self.now)
+        {
+            self.turns_at = Some(self.turns_at.map_or(at, |first| first.min(at)));
+        }
         match operator {
             Operator::Equal => self.equal(&a, &b).map(Datum::Bool),
             Operator::NotEqual => self.equal(&a, &b).map(|equal| Datum::Bool(!equal)),

@@ -16,31 +16,36 @@ mod listing;
 mod queue;
 mod spaces;
 mod tenants;
+mod wards;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use api::garbage_collection::Action;
 use control::Mutant;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use jiff::{SignedDuration, Timestamp};
-use units::{NamespacedName, ResourceVersion, Uid};
+use units::{KeyPath, NamespacedName, ResourceVersion, Uid};
 use views::Labels;
 
 use self::alike::Alike;
 use self::listing::Listings;
 use self::spaces::{SpaceId, Spaces};
-use self::tenants::{Next, Seat, TenantId, Tenants};
+use self::tenants::{Next, Role, Seat, TenantId, Tenants, has_a_say, is_metadata};
+use self::wards::Wards;
 use crate::decide::{
-    Circumstances, Gate, Keeper, KeepsBecause, Kept, Standing, Verdict, acts_at, decide, standing,
+    Circumstances, Ending, Gate, Keeper, KeepsBecause, Kept, Standing, Verdict, acts_at, decide, ending,
+    standing,
 };
 use crate::limits::RECHECK;
 use crate::object::{Object, OwnersSeen};
-use crate::policy::{Mode, Policy, Rule};
+use crate::policy::{Mode, Policy, Reach, Rule};
 
 pub use self::listing::Scope;
 pub use self::tenants::{Bucket, Counts};
+pub use self::wards::Ward;
 
 /// How long to wait for the watch to show the change that a refused deletion ran into, before it is tried again.
 const CHANGE_AWAITED: SignedDuration = SignedDuration::from_secs(1);
@@ -61,8 +66,14 @@ pub struct Ground {
     listings: Listings,
     /// Objects of which a policy has to know whether their owners exist, and nobody has looked yet.
     unasked: BTreeSet<u32>,
+    /// The last object that was asked about: all others have their turn before it comes again.
+    last_asked: Option<u32>,
     /// Deletions that failed are not tried again before this time, in milliseconds.
     not_before: HashMap<u32, i64>,
+    wards: Wards,
+    /// When what had fallen due before was first let go by its policies, in milliseconds: by a change of it, of others, or
+    /// of what other policies say.
+    freed_at: HashMap<u32, i64>,
 }
 
 #[derive(Debug)]
@@ -106,14 +117,19 @@ pub struct Due {
     pub name: Box<str>,
     /// Its incarnation.
     pub uid: Uid,
-    /// The version that was judged.
+    /// The version that was judged; empty if a finalizer is to be taken off, and the object is not in sight.
     pub resource_version: ResourceVersion,
-    /// When it fell due.
+    /// When it fell due; of an object that is to be told, when it was taken for that.
     pub since: Timestamp,
+    /// Since when nothing that we have seen of the object and of its surroundings has kept it; never before `since`.
+    pub free_since: Timestamp,
     /// What is to be done.
     pub step: Step,
     /// Which of the policy's targets selects it.
     pub target: usize,
+    /// It carries the finalizer that the policy takes off once it has deleted it: if the deletion is accepted,
+    /// [`Ground::entrust`] is to follow.
+    pub is_held: bool,
     slot: u32,
 }
 
@@ -127,6 +143,8 @@ pub enum Step {
         /// When it will go.
         deletes_at: Timestamp,
     },
+    /// The policy has deleted it: the policy's finalizer is taken off.
+    Release,
 }
 
 /// How what was to be done with an object went.
@@ -175,6 +193,16 @@ pub struct Admitted {
     pub newly_matched: u64,
 }
 
+impl Due {
+    /// What is to be written into the object's [`NOTICE_ANNOTATION`](crate::NOTICE_ANNOTATION); none if it is to be deleted.
+    pub fn note(&self) -> Option<String> {
+        match self.step {
+            Step::Notify { deletes_at } => Some(crate::notice::note(self.since, deletes_at)),
+            Step::Delete | Step::Release => None,
+        }
+    }
+}
+
 impl Ground {
     /// An object is there, in this form, as the watch of this scope shows it.
     pub fn apply(&mut self, scope: &Scope, object: Object, now: Timestamp) {
@@ -189,6 +217,7 @@ impl Ground {
             let slot = self.insert(object, space, listing);
             return self.enlist(slot, now);
         };
+        let waited = self.waits(slot);
         self.delist(slot, now);
         self.not_before.remove(&slot);
         if let Some(known) = self.entry(slot).filter(|_| Mutant::StaleLabelsBelieved.is_on()) {
@@ -208,6 +237,7 @@ impl Ground {
             entry.listing = listing;
         }
         self.enlist(slot, now);
+        self.note_freedom(slot, waited, now);
     }
 
     /// An object is gone. A later incarnation of the name stays.
@@ -252,7 +282,7 @@ impl Ground {
         }
         // The groups of the rule have moved objects, and so seated them already.
         let seats_anew = self.tenants.overrides_any(&rule) || rule.policy.keep.is_some();
-        let id = self.tenants.insert(rule, &mut self.spaces);
+        let id = self.tenants.insert(rule, Role::Resident, &mut self.spaces);
         let slots = self.slots_that_may_seat(id);
         slots.iter().for_each(|slot| self.join_groups(*slot, &[id], now));
         for slot in slots {
@@ -268,10 +298,54 @@ impl Ground {
         Admitted { matched: count(matched.len()), newly_matched: count(newly) }
     }
 
+    /// A policy has these rules on the same kind in other versions of its API; they replace those that it had. They keep
+    /// objects from the policies that look here, and do nothing else. Returns whether that is news.
+    pub fn admit_guests(&mut self, policy: &NamespacedName, rules: Vec<Rule>, now: Timestamp) -> bool {
+        let rules: Vec<_> = rules.into_iter().filter(has_a_say).collect();
+        let before: Vec<_> = self.tenants.guests_of(policy).collect();
+        let same = |(id, rule): (&TenantId, &Rule)| {
+            let known = self.tenants.get(*id).map(|tenant| &tenant.rule);
+            known.is_some_and(|known| {
+                Arc::ptr_eq(&known.policy, &rule.policy) && known.target_index() == rule.target_index()
+            })
+        };
+        if before.len() == rules.len() && before.iter().zip(&rules).all(same) {
+            return false;
+        }
+        before.into_iter().for_each(|id| self.dismiss_one(id, now));
+        rules.into_iter().for_each(|rule| self.admit_guest(rule, now));
+        true
+    }
+
+    fn admit_guest(&mut self, rule: Rule, now: Timestamp) {
+        if let Some(namespace) = rule.policy.reach.namespace() {
+            self.enter_space(namespace, now);
+        }
+        let id = self.tenants.insert(rule, Role::Guest, &mut self.spaces);
+        self.slots_that_may_seat(id).into_iter().for_each(|slot| self.reseat(slot, now));
+    }
+
+    /// What the rules on other versions of the kind, which keep objects from the policies that look here, read of what is
+    /// the same in all versions.
+    pub fn guests_read(&self, namespace: Option<&str>) -> Vec<KeyPath> {
+        let guests = self.tenants.guests().filter_map(|id| self.tenants.get(id));
+        let rules = guests.map(|tenant| &tenant.rule).filter(|rule| {
+            namespace.is_none_or(|here| rule.policy.reach.namespace().is_none_or(|own| own == here))
+        });
+        rules.flat_map(Rule::reads).filter(is_metadata).collect()
+    }
+
+    /// Whether a policy may keep objects from others that look here.
+    pub fn has_a_say(&self, policy: &NamespacedName) -> bool {
+        let ids = self.tenants.of(policy).chain(self.tenants.guests_of(policy));
+        ids.filter_map(|id| self.tenants.get(id)).any(|tenant| self.tenants.overrides_any(&tenant.rule))
+    }
+
     /// A policy looks away.
     pub fn dismiss(&mut self, policy: &NamespacedName, now: Timestamp) {
-        let ids: Vec<_> = self.tenants.of(policy).collect();
+        let ids: Vec<_> = self.tenants.of(policy).chain(self.tenants.guests_of(policy)).collect();
         ids.into_iter().for_each(|id| self.dismiss_one(id, now));
+        self.wards.forget(policy);
     }
 
     /// A policy has no more targets than these first ones here.
@@ -341,6 +415,13 @@ impl Ground {
         covered.map(|(_, space)| space.objects).sum()
     }
 
+    /// The namespaces where a policy of the cluster looks, of those that are known.
+    pub fn namespaces_of(&self, policy: &Policy) -> BTreeSet<Box<str>> {
+        let known = self.spaces.iter().map(|(_, space)| &*space.name).chain(self.spaces.labelled());
+        let names = known.filter(|name| !name.is_empty());
+        names.filter(|name| policy.reach.covers(name, self.spaces.labels(name))).map(Into::into).collect()
+    }
+
     /// When the next object falls due under a policy; in the past if one waits to be taken.
     pub fn next_due(&self, policy: &NamespacedName) -> Option<Timestamp> {
         self.earliest(policy, |tenant| tenant.order.first())
@@ -380,9 +461,17 @@ impl Ground {
 
     /// How many objects of a policy are due at `now` and wait to be taken; counted up to `most`.
     pub fn due_count(&self, policy: &NamespacedName, now: Timestamp, most: usize) -> usize {
-        let tenants = self.tenants.of(policy).filter_map(|id| self.tenants.get(id));
-        let counts = tenants.map(|tenant| tenant.order.due_count(now.as_millisecond(), most));
-        counts.sum::<usize>().min(most)
+        let mut tenants = self.tenants.of(policy).filter_map(|id| self.tenants.get(id));
+        let (first, rest) = (tenants.next(), tenants.collect::<Vec<_>>());
+        let count = |tenant: &tenants::Tenant| tenant.order.due_count(now.as_millisecond(), most);
+        if rest.is_empty() {
+            return first.map_or(0, count);
+        }
+        // Several targets may select one object.
+        let all = first.into_iter().chain(rest);
+        let due: BTreeSet<u32> =
+            all.flat_map(|tenant| tenant.order.due(now.as_millisecond()).take(most)).collect();
+        due.len().min(most)
     }
 
     /// One object of which it cannot be told when its time is up under a policy, and why.
@@ -391,6 +480,13 @@ impl Ground {
         let (tenant, slot) = tenants.find_map(|tenant| Some((tenant, *tenant.unresolvable.first()?)))?;
         let object = &self.entry(slot)?.object;
         Some((object, decide(&tenant.rule, object, &Circumstances::default(), now)))
+    }
+
+    /// One object that is being deleted, and hangs on finalizers that a policy does not take off; and why.
+    pub fn held(&self, policy: &NamespacedName, now: Timestamp) -> Option<(&Object, Verdict)> {
+        let mut ids = self.tenants.of(policy);
+        let (id, slot) = ids.find_map(|id| Some((id, *self.tenants.get(id)?.held.first()?)))?;
+        Some((&self.entry(slot)?.object, self.verdict(id, slot, Gate::Open, now)?))
     }
 
     /// The object of this name, if there is one.
@@ -423,6 +519,22 @@ impl Ground {
             Some((rule.clone(), self.verdict(id, slot, gate(&rule.policy), now)?))
         };
         reaching.filter_map(judge).collect()
+    }
+
+    /// The policies of the cluster that do not look at the namespace where an object lies, and why they do not.
+    pub fn elsewhere(&self, namespace: &str, name: &str) -> Vec<(Rule, Verdict)> {
+        if self.object(namespace, name).is_none() {
+            return Vec::new();
+        }
+        let labels = self.spaces.labels(namespace);
+        let unselected = |rule: &Rule| match &rule.policy.reach {
+            Reach::Cluster(namespaces) if !rule.policy.reach.covers(namespace, labels) => {
+                let why = namespaces.why_uncovered(namespace, labels);
+                Some((rule.clone(), Verdict::Keep(Kept::NotSelected { why })))
+            }
+            _ => None,
+        };
+        self.rules().filter_map(unselected).collect()
     }
 
     /// What a policy makes of every object where it looks.
@@ -470,7 +582,10 @@ impl Ground {
     /// Objects of which a policy has to know whether their owners exist, and nobody has looked yet; at most so many.
     /// [`Ground::owners_seen`] is to follow for each.
     pub fn take_owner_questions(&mut self, most: usize) -> Vec<OwnerQuestion> {
-        let slots: Vec<u32> = self.unasked.iter().take(most).copied().collect();
+        let next = self.last_asked.map_or(0, |last| last.saturating_add(1));
+        let in_turn = self.unasked.range(next..).chain(self.unasked.range(..next));
+        let slots: Vec<u32> = in_turn.take(most).copied().collect();
+        self.last_asked = slots.last().copied().or(self.last_asked);
         slots.into_iter().filter_map(|slot| self.take_owner_question(slot)).collect()
     }
 
@@ -567,12 +682,110 @@ impl Ground {
             uid: object.uid.clone(),
             resource_version: object.resource_version.clone(),
             since,
+            free_since: self.free_since(slot, object).max(since),
             step,
             target: rule.target_index(),
+            is_held: rule.policy.finalizer.as_ref().is_some_and(|finalizer| finalizer.is_on(object)),
             slot,
         };
         self.progress(slot, Progress::InFlight, now);
         Some(due)
+    }
+
+    /// A policy has deleted this object, and it hangs on the finalizer that the policy takes off: the server has accepted the
+    /// deletion of the very version that was judged, or the policy's status says so.
+    pub fn entrust(&mut self, policy: &NamespacedName, ward: Ward, now: Timestamp) {
+        let slot = self.slot_of(&ward);
+        self.wards.put(policy, ward, now);
+        if let Some(slot) = slot {
+            self.reseat(slot, now);
+        }
+    }
+
+    /// The objects that a policy has deleted, and that hang on its finalizer.
+    pub fn wards(&self, policy: &NamespacedName) -> impl Iterator<Item = &Ward> {
+        self.wards.of(policy)
+    }
+
+    /// When the policy's finalizer is to be taken off an object next; in the past if one waits to be taken.
+    pub fn next_release(&self, policy: &NamespacedName) -> Option<Timestamp> {
+        let rule = self.releasing_rule(policy)?;
+        self.wards.next(policy, |ward| self.is_releasable(rule, ward))
+    }
+
+    /// Takes an object off which the policy's finalizer is to be taken; [`Ground::settle`] must follow. Gives nothing for a
+    /// policy that acts on nothing, and none but what the policy has deleted itself.
+    pub fn take_release(&mut self, policy: &NamespacedName, now: Timestamp) -> Option<Due> {
+        let rule = self.releasing_rule(policy)?.clone();
+        let mut wards = std::mem::take(&mut self.wards);
+        let ward = wards.take(policy, |ward| self.is_releasable(&rule, ward), now);
+        self.wards = wards;
+        let ward = ward?;
+        let in_sight = self.slot_of(&ward).and_then(|slot| self.entry(slot));
+        Some(Due {
+            resource_version: in_sight
+                .map_or_else(|| ResourceVersion::from(""), |entry| entry.object.resource_version.clone()),
+            namespace: ward.namespace,
+            name: ward.name,
+            uid: ward.uid,
+            since: now,
+            free_since: now,
+            step: Step::Release,
+            target: rule.target_index(),
+            is_held: true,
+            slot: u32::MAX,
+        })
+    }
+
+    /// A rule of a policy that acts, and takes a finalizer off.
+    fn releasing_rule(&self, policy: &NamespacedName) -> Option<&Rule> {
+        let id = self.tenants.of(policy).next()?;
+        let rule = &self.tenants.get(id)?.rule;
+        let acts = rule.policy.mode == Mode::Enforce && rule.policy.action == Action::Delete;
+        (acts && rule.policy.finalizer.is_some()).then_some(rule)
+    }
+
+    /// Whether the finalizer may be taken off what a policy has deleted. What is out of sight may have lost the labels that
+    /// the watch selects by: the server is asked.
+    fn is_releasable(&self, rule: &Rule, ward: &Ward) -> bool {
+        if rule.rail_at(&ward.namespace, &ward.name).is_some() {
+            return false;
+        }
+        let in_sight = self.slot_of(ward).and_then(|slot| self.entry(slot));
+        in_sight.is_none_or(|entry| entry.object.terminating && !entry.object.protect)
+    }
+
+    /// Where the very incarnation that was deleted lies, if it is in sight.
+    fn slot_of(&self, ward: &Ward) -> Option<u32> {
+        let slot = self.find(self.spaces.id(&ward.namespace)?, &ward.name)?;
+        self.entry(slot).filter(|entry| entry.object.uid == ward.uid).map(|_| slot)
+    }
+
+    /// Since when an object might have gone, as far as that does not depend on its time.
+    fn free_since(&self, slot: u32, object: &Object) -> Timestamp {
+        let freed = self.freed_at.get(&slot).and_then(|at| Timestamp::from_millisecond(*at).ok());
+        freed.max(object.created()).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whether an object waits to go, or is going.
+    fn waits(&self, slot: u32) -> bool {
+        self.entry(slot).is_some_and(|entry| {
+            let is_to_go = |seat: &Seat| matches!(seat.next, Next::Deletion | Next::Notice);
+            entry.progress != Progress::Idle || entry.seats.iter().any(is_to_go)
+        })
+    }
+
+    /// An object has its places anew: if it did not wait before, and is due already, then it is free to go only now.
+    fn note_freedom(&mut self, slot: u32, waited: bool, now: Timestamp) {
+        let millis = now.as_millisecond();
+        let is_due = self.entry(slot).is_some_and(|entry| {
+            entry.seats.iter().any(|seat| seat.next == Next::Deletion && seat.at <= millis)
+        });
+        if is_due && !waited {
+            self.freed_at.insert(slot, millis);
+        } else if !self.waits(slot) {
+            self.freed_at.remove(&slot);
+        }
     }
 
     /// Sees to it that whoever is kept beside an object is one that the rule is about now, if that depends on the time.
@@ -611,6 +824,17 @@ impl Ground {
 
     /// Says how what was to be done with a taken object went.
     pub fn settle(&mut self, due: &Due, settled: Settled, now: Timestamp) {
+        if due.step == Step::Release {
+            let soon = || now.checked_add(CHANGE_AWAITED).unwrap_or(now);
+            return self.wards.settle(
+                &due.uid,
+                match settled {
+                    Settled::Done => None,
+                    Settled::Changed => Some(soon()),
+                    Settled::NotBefore(at) => Some(at),
+                },
+            );
+        }
         let slot = due.slot;
         let Some(entry) = self.entry(slot).filter(|entry| entry.object.uid == due.uid) else { return };
         if entry.progress != Progress::InFlight {
@@ -691,6 +915,7 @@ impl Ground {
     fn vacate(&mut self, slot: u32, now: Timestamp) {
         self.delist(slot, now);
         self.not_before.remove(&slot);
+        self.freed_at.remove(&slot);
         let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
         let hash = self.hasher.hash_one((entry.space, &*entry.object.name));
         if let Ok(place) = self.names.find_entry(hash, |&other| other == slot) {
@@ -705,12 +930,14 @@ impl Ground {
     fn dismiss_one(&mut self, id: TenantId, now: Timestamp) {
         let Some(rule) = self.tenants.get(id).map(|tenant| tenant.rule.clone()) else { return };
         let overrode = self.tenants.overrides_any(&rule);
+        let has_siblings = self.tenants.has_siblings(id);
         let mut freed = Vec::new();
         for (slot, entry) in (0..).zip(&mut self.slots) {
             let Some(entry) = entry else { continue };
             let was_kept = entry.seats.iter().any(|seat| seat.bucket == Bucket::KeptBy);
+            let was_counted = entry.seats.iter().any(|seat| seat.tenant == id && seat.is_counted);
             entry.seats.drop_of(id);
-            if overrode && was_kept {
+            if (overrode && was_kept) || (has_siblings && was_counted) {
                 freed.push(slot);
             }
         }
@@ -752,28 +979,27 @@ impl Ground {
 
     /// Time or circumstances have changed: the object's groups and places are found anew.
     fn rejoin(&mut self, slot: u32, now: Timestamp) {
-        self.delist(slot, now);
-        self.enlist(slot, now);
+        self.rejoin_after(slot, now, |_| {});
     }
 
     /// Something about the object has come to be known.
     fn rejoin_after(&mut self, slot: u32, now: Timestamp, change: impl FnOnce(&mut Object)) {
+        let waited = self.waits(slot);
         self.delist(slot, now);
         if let Some(entry) = self.entry_mut(slot) {
             change(&mut entry.object);
         }
         self.enlist(slot, now);
+        self.note_freedom(slot, waited, now);
     }
 
     /// The object's places are found anew; its groups are as they were.
     fn reseat(&mut self, slot: u32, now: Timestamp) {
+        let waited = self.waits(slot);
         self.unseat(slot);
-        self.seat_anew(slot, now);
-    }
-
-    fn seat_anew(&mut self, slot: u32, now: Timestamp) {
         let candidates = self.candidates(slot);
         self.seat(slot, &candidates, now);
+        self.note_freedom(slot, waited, now);
     }
 
     fn candidates(&self, slot: u32) -> Vec<TenantId> {
@@ -829,6 +1055,9 @@ impl Ground {
                 entry.seats.push(seat);
             }
         }
+        if entry.seats.iter().any(|seat| tenants.has_siblings(seat.tenant)) {
+            entry.count_once(tenants);
+        }
     }
 
     fn unseat(&mut self, slot: u32) {
@@ -847,33 +1076,43 @@ impl Ground {
         let (tenant, entry) = (self.tenants.get(id)?, self.entry(slot)?);
         let rule = &tenant.rule;
         if !tenant.has_read(&entry.object) {
-            // Labels are there whatever was asked for.
-            if !rule.target().labels().matches(&entry.object.labels) {
+            // Labels and names are there whatever was asked for.
+            if !rule.target().may_select(&entry.object) {
                 return None;
             }
-            return Some(Seat { at: i64::MAX, tenant: id, bucket: Bucket::Unread, next: Next::Nothing });
+            let (bucket, next) = (Bucket::Unread, Next::Nothing);
+            return Some(Seat { at: i64::MAX, tenant: id, bucket, next, is_counted: true });
         }
         let stands = standing(rule, &entry.object, now);
         let bucket = Bucket::of(&stands)?;
         let later = |at: Timestamp| at.max(now.checked_add(RECHECK).unwrap_or(now));
-        let recheck =
-            || if rule.policy.uses_now() { (Next::Recheck, later(now)) } else { (Next::Nothing, now) };
+        let turns_at = || rule.policy.may_turn_at(&entry.object, now);
+        let recheck = || turns_at().map_or((Next::Nothing, now), |at| (Next::Recheck, at));
         let (bucket, (next, at)) = match stands {
             Standing::Expires(_) if self.ranked(id, slot).is_some() => (Bucket::Ranked, recheck()),
             Standing::Expires(at) => match self.keeper(id, slot, overriders, now) {
+                // A guest has no seat by which it would be noticed that it changes its mind.
+                Some(keeper) if keeper.ends_at().is_none() && self.tenants.guests_use_now(overriders) => {
+                    (Bucket::KeptBy, (Next::Recheck, later(now)))
+                }
                 Some(keeper) => {
                     (Bucket::KeptBy, keeper.ends_at().map_or_else(recheck, |at| (Next::Recheck, at)))
                 }
                 None if entry.progress != Progress::Idle => (Bucket::Pending, (Next::Nothing, now)),
                 None => match next_step(rule, &entry.object, at) {
                     // By then the expression may say another time, and an earlier one.
-                    (_, step) if rule.policy.moves() && step > later(now) => {
-                        (Bucket::Pending, (Next::Recheck, later(now)))
-                    }
+                    step if rule.policy.moves() => match turns_at() {
+                        Some(at) if at < step.1 => (Bucket::Pending, (Next::Recheck, at)),
+                        _ => (Bucket::Pending, step),
+                    },
                     step => (Bucket::Pending, step),
                 },
             },
             Standing::Owned(OwnersSeen::There | OwnersSeen::Asked) => (bucket, (Next::Recheck, later(now))),
+            // While the answer to its deletion is awaited, it is not known yet who has deleted it.
+            Standing::Terminating if entry.progress != Progress::InFlight && self.is_held(rule, entry) => {
+                (Bucket::Held, recheck())
+            }
             _ => (bucket, recheck()),
         };
         let at = match next {
@@ -883,12 +1122,12 @@ impl Ground {
                 ceil_millis(at).max(self.not_before.get(&slot).copied().unwrap_or(i64::MIN))
             }
         };
-        Some(Seat { at, tenant: id, bucket, next })
+        Some(Seat { at, tenant: id, bucket, next, is_counted: true })
     }
 
     fn verdict(&self, id: TenantId, slot: u32, gate: Gate, now: Timestamp) -> Option<Verdict> {
         let (tenant, object) = (self.tenants.get(id)?, &self.entry(slot)?.object);
-        if !tenant.has_read(object) && tenant.rule.target().labels().matches(&object.labels) {
+        if !tenant.has_read(object) && tenant.rule.target().may_select(object) {
             return Some(Verdict::Keep(Kept::Unread));
         }
         Some(decide(&tenant.rule, object, &self.circumstances(id, slot, gate, now), now))
@@ -896,7 +1135,20 @@ impl Ground {
 
     fn circumstances(&self, id: TenantId, slot: u32, gate: Gate, now: Timestamp) -> Circumstances {
         let keeper = self.keeper(id, slot, &self.overriders(slot), now);
-        Circumstances { ranked: self.ranked(id, slot), keeper, gate }
+        Circumstances { ranked: self.ranked(id, slot), keeper, gate, is_ward: self.is_ward(id, slot) }
+    }
+
+    /// Whether it is known that the policy of a rule has deleted an object.
+    fn is_ward(&self, id: TenantId, slot: u32) -> bool {
+        let ward = || Some((&self.tenants.get(id)?.rule.policy.key, &self.entry(slot)?.object.uid));
+        ward().is_some_and(|(policy, uid)| self.wards.has(policy, uid))
+    }
+
+    /// Whether an object that is being deleted hangs on finalizers that a rule's policy does not take off.
+    fn is_held(&self, rule: &Rule, Entry { object, .. }: &Entry) -> bool {
+        let is_ward = || self.wards.has(&rule.policy.key, &object.uid);
+        rule.policy.finalizer.is_some()
+            && matches!(ending(rule, object, is_ward()), Ending::Unproven(_) | Ending::Held(_))
     }
 
     fn ranked(&self, id: TenantId, slot: u32) -> Option<crate::decide::Ranked> {
@@ -932,6 +1184,26 @@ fn owner_names(object: &Object) -> Vec<OwnerName> {
     crate::owners::owners(object).map(name).collect()
 }
 
+impl Entry {
+    /// Sees to it that the object counts once for each policy, although several of its targets select it: for the one by which
+    /// there is most to be done.
+    fn count_once(&mut self, tenants: &mut Tenants) {
+        let seats: Vec<Seat> = self.seats.iter().copied().collect();
+        let yields = |seat: &Seat, other: &Seat| {
+            (other.bucket, other.tenant) < (seat.bucket, seat.tenant)
+                && tenants.are_siblings(other.tenant, seat.tenant)
+        };
+        let counted: Vec<bool> =
+            seats.iter().map(|seat| !seats.iter().any(|other| yields(seat, other))).collect();
+        for (seat, is_counted) in self.seats.iter_mut().zip(counted) {
+            if seat.is_counted != is_counted {
+                seat.is_counted = is_counted;
+                tenants.recount(seat);
+            }
+        }
+    }
+}
+
 impl Keeper {
     fn ends_at(&self) -> Option<Timestamp> {
         match self.because {
@@ -964,6 +1236,15 @@ impl Seats {
             Self::One(seat) => std::slice::from_ref(seat).iter(),
             Self::Two(seats) => seats.iter(),
             Self::Many(seats) => seats.iter(),
+        }
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Seat> {
+        match self {
+            Self::None => [].iter_mut(),
+            Self::One(seat) => std::slice::from_mut(seat).iter_mut(),
+            Self::Two(seats) => seats.iter_mut(),
+            Self::Many(seats) => seats.iter_mut(),
         }
     }
 

@@ -56,6 +56,12 @@ impl Queue {
         come.take(most.saturating_sub(waiting)).count() + waiting.min(most)
     }
 
+    /// All that are due at `now`.
+    pub(super) fn due(&self, now: i64) -> impl Iterator<Item = u32> {
+        let come = self.to_come.iter().take_while(move |(at, _)| *at <= now);
+        self.due.values().flatten().chain(come).map(|(_, slot)| *slot)
+    }
+
     /// The next one whose time has come, in the order of turns; it stays where it is.
     pub(super) fn next_due(
         &mut self,

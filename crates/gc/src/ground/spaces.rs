@@ -63,6 +63,11 @@ impl Spaces {
         self.labels.get(name)
     }
 
+    /// The namespaces whose labels are known, whether anything lies in them or not.
+    pub(super) fn labelled(&self) -> impl Iterator<Item = &str> {
+        self.labels.keys().map(|name| &**name)
+    }
+
     /// The labels of a namespace, or that it is gone; returns whether that is news.
     pub(super) fn put_labels(&mut self, name: &str, labels: Option<Labels>) -> bool {
         match labels {

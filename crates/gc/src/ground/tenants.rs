@@ -1,5 +1,9 @@
 //! The rules that look at a ground, and which of them may have a word on an object.
 //!
+//! A guest is a rule on the same kind in another version of its API: the objects are the same, so it may keep them from
+//! others. Their metadata is the same in all versions; their other fields may lie elsewhere, so a guest that reads such
+//! fields counts as one that has not read the object.
+//!
 //! A rule that demands a label with one value is found by that label; so an event costs the rules that may match, not
 //! all that there are.
 
@@ -26,6 +30,7 @@ pub(super) type TenantId = u32;
 pub(super) struct Tenants {
     all: Vec<Option<Tenant>>,
     ids: BTreeMap<(NamespacedName, usize), TenantId>,
+    guests: BTreeMap<(NamespacedName, usize), TenantId>,
     confined: HashMap<SpaceId, Index>,
     everywhere: Index,
 }
@@ -34,6 +39,9 @@ pub(super) struct Tenants {
 #[derive(Debug)]
 pub(super) struct Tenant {
     pub(super) rule: Rule,
+    role: Role,
+    /// The policy has, or had, other rules here.
+    has_siblings: bool,
     /// What falls due, and when.
     pub(super) order: Queue,
     /// What is to be told, and when.
@@ -43,10 +51,21 @@ pub(super) struct Tenant {
     pub(super) counts: Counts,
     /// Objects of which it cannot be told when their time is up.
     pub(super) unresolvable: BTreeSet<u32>,
+    /// Objects that are being deleted, and hang on finalizers that the policy does not take off.
+    pub(super) held: BTreeSet<u32>,
     pub(super) groups: Option<Groups>,
     /// What judging an object reads of it, besides what every record holds.
     reads: Vec<KeyPath>,
     covered: HashMap<SpaceId, Coverage>,
+}
+
+/// What a rule does on a ground.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Its objects are those of the ground.
+    Resident,
+    /// It is about another version of the kind, and only keeps objects from others.
+    Guest,
 }
 
 /// Whether a rule looks at a namespace.
@@ -67,6 +86,8 @@ pub enum Bucket {
     Pending,
     /// It is being deleted already.
     Terminating,
+    /// It is being deleted already, and hangs on finalizers that the policy, which takes one off, does not take off.
+    Held,
     /// It is never deleted.
     Protected,
     /// It cannot be told when its time is up.
@@ -101,6 +122,8 @@ pub(super) struct Seat {
     pub(super) tenant: TenantId,
     pub(super) bucket: Bucket,
     pub(super) next: Next,
+    /// No other target of the same policy counts the object already.
+    pub(super) is_counted: bool,
 }
 
 /// What is to be done with an object next.
@@ -115,9 +138,10 @@ pub(super) enum Next {
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Pending,
         Self::Terminating,
+        Self::Held,
         Self::Protected,
         Self::Unresolvable,
         Self::NotDue,
@@ -135,6 +159,7 @@ impl Bucket {
         match self {
             Self::Pending => "Pending",
             Self::Terminating => "Terminating",
+            Self::Held => "HeldByFinalizers",
             Self::Protected => "Protected",
             Self::Unresolvable => "Unresolvable",
             Self::NotDue => "NotDue",
@@ -194,7 +219,7 @@ impl std::ops::AddAssign for Counts {
 }
 
 impl Tenants {
-    pub(super) fn insert(&mut self, rule: Rule, spaces: &mut Spaces) -> TenantId {
+    pub(super) fn insert(&mut self, rule: Rule, role: Role, spaces: &mut Spaces) -> TenantId {
         let free = self.all.iter().position(Option::is_none);
         let place = free.unwrap_or(self.all.len());
         let id = TenantId::try_from(place).unwrap_or(TenantId::MAX);
@@ -203,8 +228,8 @@ impl Tenants {
             Reach::Cluster(_) => &mut self.everywhere,
         };
         index.insert(&rule, id);
-        self.ids.insert((rule.policy.key.clone(), rule.target_index()), id);
-        let mut tenant = Tenant::new(rule);
+        self.names_of(role).insert((rule.policy.key.clone(), rule.target_index()), id);
+        let mut tenant = Tenant::new(rule, role);
         for (space, _) in spaces.iter() {
             tenant.cover(space, spaces);
         }
@@ -212,12 +237,26 @@ impl Tenants {
             Some(vacant) => *vacant = Some(tenant),
             None => self.all.push(Some(tenant)),
         }
+        self.note_siblings(id);
         id
+    }
+
+    fn note_siblings(&mut self, id: TenantId) {
+        let Some(key) = self.get(id).map(|tenant| tenant.rule.policy.key.clone()) else { return };
+        let siblings: Vec<_> = self.of(&key).collect();
+        if siblings.len() > 1 {
+            siblings.into_iter().for_each(|id| {
+                if let Some(tenant) = self.get_mut(id) {
+                    tenant.has_siblings = true;
+                }
+            });
+        }
     }
 
     pub(super) fn remove(&mut self, id: TenantId, spaces: &Spaces) {
         let Some(tenant) = self.all.get_mut(id as usize).and_then(Option::take) else { return };
-        self.ids.remove(&(tenant.rule.policy.key.clone(), tenant.rule.target_index()));
+        let name = (tenant.rule.policy.key.clone(), tenant.rule.target_index());
+        self.names_of(tenant.role).remove(&name);
         match &tenant.rule.policy.reach {
             Reach::Cluster(_) => self.everywhere.remove(id),
             Reach::Namespace(namespace) => {
@@ -231,8 +270,25 @@ impl Tenants {
         }
     }
 
+    fn names_of(&mut self, role: Role) -> &mut BTreeMap<(NamespacedName, usize), TenantId> {
+        match role {
+            Role::Resident => &mut self.ids,
+            Role::Guest => &mut self.guests,
+        }
+    }
+
+    /// Whether there are no residents.
     pub(super) fn is_empty(&self) -> bool {
         self.ids.is_empty()
+    }
+
+    /// The guests of a policy.
+    pub(super) fn guests_of(&self, policy: &NamespacedName) -> impl Iterator<Item = TenantId> {
+        self.guests.range((policy.clone(), 0)..=(policy.clone(), usize::MAX)).map(|(_, id)| *id)
+    }
+
+    pub(super) fn guests(&self) -> impl Iterator<Item = TenantId> {
+        self.guests.values().copied()
     }
 
     pub(super) fn get(&self, id: TenantId) -> Option<&Tenant> {
@@ -249,6 +305,24 @@ impl Tenants {
         tenants.filter_map(|(id, tenant)| tenant.cover(space, spaces).then_some(id)).collect()
     }
 
+    /// Whether two rules are of one policy.
+    pub(super) fn are_siblings(&self, one: TenantId, other: TenantId) -> bool {
+        let key = |id| self.get(id).map(|tenant| &tenant.rule.policy.key);
+        key(one) == key(other)
+    }
+
+    /// Whether the policy of a rule has, or had, other rules here.
+    pub(super) fn has_siblings(&self, id: TenantId) -> bool {
+        self.get(id).is_some_and(|tenant| tenant.has_siblings)
+    }
+
+    /// An object has begun, or ceased, to count for the rule of this seat.
+    pub(super) fn recount(&mut self, seat: &Seat) {
+        if let Some(tenant) = self.get_mut(seat.tenant) {
+            tenant.counts.add(seat.bucket, if seat.is_counted { 1 } else { -1 });
+        }
+    }
+
     pub(super) fn ids(&self) -> impl Iterator<Item = (&NamespacedName, TenantId)> {
         self.ids.iter().map(|((key, _), id)| (key, *id))
     }
@@ -261,7 +335,9 @@ impl Tenants {
     /// The rules that may select an object with these labels in this namespace.
     pub(super) fn candidates(&self, space: SpaceId, labels: &Labels) -> Vec<TenantId> {
         let mut found = self.indexed(space, labels);
-        found.retain(|id| self.get(*id).is_some_and(|tenant| tenant.covers(space)));
+        found.retain(|id| {
+            self.get(*id).is_some_and(|tenant| tenant.role == Role::Resident && tenant.covers(space))
+        });
         found
     }
 
@@ -299,6 +375,12 @@ impl Tenants {
         others.filter(move |other| own.is_some_and(|own| overrides(&other.rule, &own.rule)))
     }
 
+    /// Whether one of these rules is a guest whose mind changes with the time.
+    pub(super) fn guests_use_now(&self, rules: &[TenantId]) -> bool {
+        let tenants = rules.iter().filter_map(|id| self.get(*id));
+        tenants.into_iter().any(|tenant| tenant.role == Role::Guest && tenant.rule.policy.uses_now())
+    }
+
     /// Whether a rule keeps objects from any other.
     pub(super) fn overrides_any(&self, rule: &Rule) -> bool {
         self.all.iter().flatten().any(|other| overrides(rule, &other.rule))
@@ -311,6 +393,16 @@ fn overrides(one: &Rule, other: &Rule) -> bool {
     is_other
         && other.policy.action != Action::Keep
         && strength(one) > Some(Strength::Priority(other.policy.priority))
+}
+
+/// Whether a path is one that all versions of a kind have in common.
+pub(super) fn is_metadata(path: &KeyPath) -> bool {
+    path.keys().first().is_some_and(|key| **key == *"metadata")
+}
+
+/// Whether a rule may keep objects from any other at all.
+pub(super) fn has_a_say(rule: &Rule) -> bool {
+    strength(rule).is_some()
 }
 
 /// How strongly a rule has a say in what others may do.
@@ -334,7 +426,7 @@ fn strength(rule: &Rule) -> Option<Strength> {
 }
 
 impl Tenant {
-    fn new(rule: Rule) -> Self {
+    fn new(rule: Rule, role: Role) -> Self {
         let groups = rule.policy.keep.as_ref().map(Groups::new);
         Self {
             order: Queue::default(),
@@ -342,10 +434,13 @@ impl Tenant {
             rechecks: BTreeSet::new(),
             counts: Counts::default(),
             unresolvable: BTreeSet::new(),
+            held: BTreeSet::new(),
             groups,
             reads: rule.reads(),
             covered: HashMap::new(),
             rule,
+            role,
+            has_siblings: false,
         }
     }
 
@@ -383,13 +478,14 @@ impl Tenant {
     /// Whether an object was read with all that judging it takes. What was not asked for must not count as missing.
     pub(super) fn has_read(&self, object: &Object) -> bool {
         let asked = object.fields.projection();
-        self.reads.iter().all(|path| asked.is_some_and(|asked| asked.contains(path)))
+        let is_shown = |path: &KeyPath| self.role == Role::Resident || is_metadata(path);
+        self.reads.iter().all(|path| is_shown(path) && asked.is_some_and(|asked| asked.contains(path)))
     }
 
     /// Whether it keeps an object from a rule that it overrides, and why. What is not known, it keeps.
     pub(super) fn keeps(&self, object: &Object, space: SpaceId, now: Timestamp) -> Option<KeepsBecause> {
         if self.coverage(space) != Coverage::Yes || !self.has_read(object) {
-            return self.rule.target().labels().matches(&object.labels).then_some(KeepsBecause::Unknown);
+            return self.rule.target().may_select(object).then_some(KeepsBecause::Unknown);
         }
         match standing(&self.rule, object, now) {
             Standing::Keeps { until } if until.is_none_or(|until| until > now) => {
@@ -407,9 +503,11 @@ impl Tenant {
     }
 
     pub(super) fn take_seat(&mut self, seat: Seat, slot: u32) {
-        self.counts.add(seat.bucket, 1);
-        if seat.bucket == Bucket::Unresolvable {
-            self.unresolvable.insert(slot);
+        self.counts.add(seat.bucket, i64::from(seat.is_counted));
+        match seat.bucket {
+            Bucket::Unresolvable => drop(self.unresolvable.insert(slot)),
+            Bucket::Held => drop(self.held.insert(slot)),
+            _ => {}
         }
         match seat.next {
             Next::Nothing => {}
@@ -420,9 +518,11 @@ impl Tenant {
     }
 
     pub(super) fn leave_seat(&mut self, seat: Seat, (slot, space): (u32, SpaceId)) {
-        self.counts.add(seat.bucket, -1);
-        if seat.bucket == Bucket::Unresolvable {
-            self.unresolvable.remove(&slot);
+        self.counts.add(seat.bucket, -i64::from(seat.is_counted));
+        match seat.bucket {
+            Bucket::Unresolvable => drop(self.unresolvable.remove(&slot)),
+            Bucket::Held => drop(self.held.remove(&slot)),
+            _ => {}
         }
         match seat.next {
             Next::Nothing => {}
@@ -504,7 +604,7 @@ mod tests {
     #[test]
     fn only_who_may_keep_an_object_from_another_is_asked_and_the_strongest_first() {
         let (mut tenants, mut spaces) = (Tenants::default(), Spaces::default());
-        let mut insert = |rule| tenants.insert(rule, &mut spaces);
+        let mut insert = |rule| tenants.insert(rule, Role::Resident, &mut spaces);
         let low = insert(rule("low", "Delete", "Enforce", -1));
         insert(rule("equal", "Delete", "Enforce", -1));
         let high = insert(rule("high", "Delete", "Enforce", 7));

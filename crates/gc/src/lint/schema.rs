@@ -161,6 +161,16 @@ pub(super) enum Astray {
 }
 
 impl SchemaDocument {
+    /// Whether it has the schema of a kind.
+    pub fn describes(&self, kind: &GroupVersionKind) -> bool {
+        self.kind(kind).is_some()
+    }
+
+    /// Whether it has no schema at all, as a text has that is something else.
+    pub fn is_empty(&self) -> bool {
+        self.components.schemas.is_empty()
+    }
+
     /// The schema of a kind; none if the document lacks it.
     pub(super) fn kind(&self, kind: &GroupVersionKind) -> Option<Node<'_>> {
         let is_it = |of: &KindOf| {

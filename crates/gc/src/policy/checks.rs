@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use api::garbage_collection::{Action, Day, GarbageCollectionPolicySpec, Schedule};
-use api::limits::{BATCH_SIZE_MAX, DELETIONS_PER_SECOND_MAX, GRACE_PERIOD_SECONDS_MAX, PRIORITY_MAX};
+use api::garbage_collection::{Action, Day, GarbageCollectionPolicySpec, Schedule, Ttl};
+use api::limits::{
+    BATCH_SIZE_MAX, DELETIONS_PER_SECOND_MAX, GRACE_PERIOD_SECONDS_MAX, PRIORITY_MAX, TTL_SECONDS_MAX,
+};
 use jiff::SignedDuration;
 use units::{FieldPath, NamespacedName, Window, Windows, parse_duration, span_text};
 
 use super::Reach;
+use crate::finalizer::{Finalizer, InvalidFinalizer};
 use crate::invalid::Invalid;
+use crate::keep::KeepRule;
 use crate::limits::{
-    EVALUATION_INTERVAL_DEFAULT, EVALUATION_INTERVAL_MAX, EVALUATION_INTERVAL_MIN, NOTICE_MAX, NOTICE_MIN,
-    TARGETS_MAX,
+    EVALUATION_INTERVAL_DEFAULT, EVALUATION_INTERVAL_MAX, EVALUATION_INTERVAL_MIN, KEPT_BY_TIME_MAX,
+    NOTICE_MAX, NOTICE_MIN, TARGETS_MAX,
 };
 
 pub(super) fn check(spec: &GarbageCollectionPolicySpec, reach: &Reach) -> Result<(), Invalid> {
@@ -44,6 +48,38 @@ pub(super) fn check(spec: &GarbageCollectionPolicySpec, reach: &Reach) -> Result
     let grace = behavior.grace_period_seconds.unwrap_or(0);
     within("behavior.gracePeriodSeconds", grace, 0, GRACE_PERIOD_SECONDS_MAX)?;
     within("priority", i64::from(spec.priority), i64::from(-PRIORITY_MAX), i64::from(PRIORITY_MAX))
+}
+
+/// Before each deletion all that is kept is judged anew, if that depends on the time.
+pub(super) fn kept_by_time(keep: Option<&KeepRule>, uses_now: bool) -> Result<(), Invalid> {
+    if keep.is_none_or(|keep| keep.count <= KEPT_BY_TIME_MAX) || !uses_now {
+        return Ok(());
+    }
+    let problem =
+        format!("where an expression asks for `now`, newest and oldest are at most {KEPT_BY_TIME_MAX}");
+    Err(Invalid::Field { field: "keep", problem })
+}
+
+/// A spec that has the same say as this one in what others do, on nothing yet, and that deletes nothing.
+pub(super) fn silent(spec: &GarbageCollectionPolicySpec) -> GarbageCollectionPolicySpec {
+    let never = || Ttl { seconds_after_creation: Some(TTL_SECONDS_MAX), ..Ttl::default() };
+    GarbageCollectionPolicySpec {
+        action: spec.action,
+        ttl: (spec.action == Action::Delete).then(never),
+        priority: spec.priority.clamp(-PRIORITY_MAX, PRIORITY_MAX),
+        paused: true,
+        ..GarbageCollectionPolicySpec::default()
+    }
+}
+
+/// The finalizer that the policy takes off what it has deleted.
+pub(super) fn finalizer(spec: &GarbageCollectionPolicySpec) -> Result<Option<Finalizer>, Invalid> {
+    let Some(given) = &spec.behavior.finalizer else { return Ok(None) };
+    let problem = |problem: String| Invalid::Field { field: "behavior.finalizer", problem };
+    if spec.action == Action::Keep {
+        return Err(problem("a policy with `action: Keep` deletes nothing: leave it out".to_owned()));
+    }
+    given.parse().map(Some).map_err(|error: InvalidFinalizer| problem(error.to_string()))
 }
 
 pub(super) fn notice(spec: &GarbageCollectionPolicySpec) -> Result<Option<SignedDuration>, Invalid> {

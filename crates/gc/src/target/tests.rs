@@ -13,10 +13,11 @@ fn pod(rest: &str) -> TargetRule {
 
 /// `yes`, `if owners are gone`, or why not.
 fn selected(rule: &TargetRule, object: &str) -> String {
-    match rule.selects(&read(object, rule.reads())) {
+    let object = read(object, rule.reads());
+    match rule.selects(&object) {
         Selected::Yes => "yes".to_owned(),
         Selected::IfOwnersAreGone => "if owners are gone".to_owned(),
-        Selected::No(why) => why.to_string(),
+        Selected::No(_) => rule.why_unselected(&object).into(),
     }
 }
 
@@ -29,15 +30,26 @@ fn an_object_is_selected_by_labels_fields_names_and_owners() {
         (r#""labelSelector": {"matchLabels": {"app": "web"}}"#, "yes"),
         (
             r#""labelSelector": {"matchLabels": {"app": "db"}}"#,
-            "the policy's labelSelector does not select it",
+            "its labels do not meet `app=db` of labelSelector",
+        ),
+        (
+            r#""labelSelector": {"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}]}"#,
+            "its labels do not meet `tier in (a,b)` of labelSelector",
         ),
         (r#""fieldSelector": {"matchFields": {"status.phase": "Failed", "spec.priority": "5"}}"#, "yes"),
-        (r#""fieldSelector": {"matchFields": {"status.phase": "Running"}}"#, "status.phase is not Running"),
+        (
+            r#""fieldSelector": {"matchFields": {"status.phase": "Running"}}"#,
+            "status.phase is `Failed`, not `Running` (fieldSelector)",
+        ),
         (r#""fieldSelector": {"matchFields": {"spec.nodeName": ""}}"#, "yes"),
-        (r#""fieldSelector": {"matchFields": {"spec.nodeName": "n"}}"#, "spec.nodeName is not n"),
+        (
+            r#""fieldSelector": {"matchFields": {"spec.nodeName": "n"}}"#,
+            "spec.nodeName is missing, not `n` (fieldSelector)",
+        ),
         (r#""names": ["web-*", "db-?"]"#, "yes"),
-        (r#""names": ["web"]"#, "its name is not among names"),
-        (r#""names": ["web-*"], "excludeNames": ["*-1"]"#, "its name is among excludeNames"),
+        (r#""names": ["web"]"#, "its name is not among names: web"),
+        (r#""names": ["a", "b-*", "c", "d", "e"]"#, "its name is not among names: a, b-*, c and 2 more"),
+        (r#""names": ["web-*"], "excludeNames": ["db", "*-1"]"#, "its name is among excludeNames, by *-1"),
         (r#""owner": {"is": "Present"}"#, "yes"),
         (r#""owner": {"is": "Absent"}"#, "it has an owner"),
         (r#""owner": {"is": "Gone"}"#, "if owners are gone"),
@@ -135,7 +147,10 @@ fn what_the_server_can_select_is_said_in_its_syntax() {
 fn the_servers_names_and_defaults_of_fields_are_ours_too() {
     let job = compile("batch/v1", "Job", r#", "fieldSelector": {"matchFields": {"status.successful": "0"}}"#)
         .unwrap();
-    assert_eq!(selected(&job, r#"{"status": {"succeeded": 1}}"#), "status.succeeded is not 0");
+    assert_eq!(
+        selected(&job, r#"{"status": {"succeeded": 1}}"#),
+        "status.succeeded is `1`, not `0` (fieldSelector)"
+    );
     assert_eq!(selected(&job, r#"{"status": {}}"#), "yes");
     let node = |value: &str| {
         let rest = format!(r#", "fieldSelector": {{"matchFields": {{"spec.unschedulable": "{value}"}}}}"#);
@@ -143,7 +158,29 @@ fn the_servers_names_and_defaults_of_fields_are_ours_too() {
     };
     assert_eq!(selected(&node("false"), r#"{"spec": {}}"#), "yes");
     assert_eq!(selected(&node("true"), r#"{"spec": {"unschedulable": true}}"#), "yes");
-    assert_eq!(selected(&node("true"), r#"{"spec": {}}"#), "spec.unschedulable is not true");
+    assert_eq!(
+        selected(&node("true"), r#"{"spec": {}}"#),
+        "spec.unschedulable is missing, not `true` (fieldSelector)"
+    );
+}
+
+#[test]
+fn why_an_object_is_not_selected_is_short_and_tells_no_secret() {
+    let many: Vec<_> = (0..64).map(|number| format!(r#""{number:063}""#)).collect();
+    let labels = format!(
+        r#""labelSelector": {{"matchExpressions": [{{"key": "a", "operator": "In", "values": [{}]}}]}}"#,
+        many.join(",")
+    );
+    let long = "9".repeat(900);
+    let field = format!(r#""fieldSelector": {{"matchFields": {{"status.reason": "{long}"}}}}"#);
+    let object = format!(r#"{{"metadata": {{"name": "a"}}, "status": {{"reason": "{}"}}}}"#, "8".repeat(900));
+    for target in [labels, field] {
+        let why = selected(&pod(&target), &object);
+        assert!(why.len() < 250 && why.contains('…'), "{why}");
+    }
+    let secret = compile("v1", "Secret", r#", "fieldSelector": {"matchFields": {"data.token": "YQ=="}}"#);
+    let why = selected(&secret.unwrap(), r#"{"data": {"token": "c2VjcmV0"}}"#);
+    assert_eq!(why, "data.token is `not shown`, not `YQ==` (fieldSelector)");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod oracle;
 mod random;
 mod server;
 mod specs;
+mod terms;
 mod world;
 
 use control::{MUTANT_VARIABLE, Mutant};

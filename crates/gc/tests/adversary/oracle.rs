@@ -7,6 +7,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil::Weekday};
 use serde_json::Value;
 
+use crate::terms;
+
 /// Kind, namespace and name.
 pub(crate) type ObjectKey = (&'static str, String, String);
 /// Namespace and name; without a namespace for a policy of the cluster.
@@ -32,10 +34,10 @@ pub(crate) struct Shape {
     pub(crate) approved_at: Option<i64>,
 }
 
-/// Where an object is judged: what was shown, which owners truly exist, and what time it is.
+/// Where an object is judged: what was shown, the UIDs of the owners that truly exist, and what time it is.
 pub(crate) struct Scene<'a> {
     pub(crate) shown: &'a Shown,
-    pub(crate) owners: &'a BTreeSet<&'static str>,
+    pub(crate) owners: &'a BTreeSet<String>,
     pub(crate) now: i64,
 }
 
@@ -132,9 +134,12 @@ impl Scene<'_> {
         match spec["notice"].as_str() {
             None if due > self.now => because(format!("it is due in {} ms", due - self.now)),
             None => Ok(due),
-            Some(_) => {
-                match object["metadata"]["annotations"]["groundskeeper.dev/notice"].as_str().and_then(moment)
-                {
+            Some(notice) => {
+                let note = object["metadata"]["annotations"]["groundskeeper.dev/notice"].as_str();
+                let told = note.and_then(|note| note.split_once('/'));
+                let told = told.and_then(|(from, to)| moment(from).zip(moment(to)));
+                let told = told.filter(|(from, to)| to - from >= span(notice).unwrap()).map(|(_, to)| to);
+                match told {
                     Some(told) if told >= due && told <= self.now => Ok(told),
                     Some(told) if told >= due => because("it was told a later time".to_owned()),
                     _ if due <= self.now => Err(No::Untold),
@@ -153,13 +158,16 @@ impl Scene<'_> {
             Value::Array(list) => list.is_empty(),
             _ => false,
         };
+        let fits_all = |glob: &Value| glob.as_str().is_some_and(|glob| glob.chars().all(|c| c == '*'));
+        let names_all = |names: &Value| {
+            names.as_array().is_none_or(|globs| globs.is_empty() || globs.iter().any(fits_all))
+        };
         let narrows = |target: &Value| {
-            ["labelSelector", "fieldSelector", "names", "owner"]
-                .iter()
-                .any(|field| !is_empty(&target[*field]))
+            let selectors = ["labelSelector", "fieldSelector", "owner"];
+            !names_all(&target["names"]) || selectors.iter().any(|field| !is_empty(&target[*field]))
         };
         let everywhere = policy.0.is_empty()
-            && is_empty(&spec["namespaces"]["names"])
+            && names_all(&spec["namespaces"]["names"])
             && is_empty(&spec["namespaces"]["selector"]);
         let is_about_everything = everywhere
             && spec["ttl"]["marks"].is_null()
@@ -318,9 +326,11 @@ fn rail(spec: &Value, key: &ObjectKey, object: &Value) -> Option<&'static str> {
         (_, "kube-system" | "kube-public" | "kube-node-lease", _) if !unlocks("SystemNamespaces") => {
             Some("a system namespace")
         }
-        (_, "grounds", _) => Some("our own namespace"),
+        (_, terms::OWN_NAMESPACE, _) => Some("our own namespace"),
         ("ConfigMap", _, "kube-root-ca.crt") => Some("the control plane puts it there"),
-        (_, _, name) if name.starts_with("sh.helm.release.v1.") && !unlocks("HelmReleases") => {
+        ("ConfigMap" | "Secret", _, name)
+            if name.starts_with("sh.helm.release.v1.") && !unlocks("HelmReleases") =>
+        {
             Some("a release of Helm")
         }
         _ if !annotation.is_null() && annotation != "false" => Some("it asks to be left alone"),
@@ -503,9 +513,15 @@ fn by_field(ttl: &Value, object: &Value) -> Time {
     if found.is_null() {
         return default;
     }
-    match as_text(found).as_str() {
-        "short" => Time::At(born + 7_000),
-        "5" => Time::At(born + 60_000),
+    let text = as_text(found);
+    let mapped = &ttl["mappings"][text.as_str()];
+    if let Some(seconds) = mapped.as_i64() {
+        return Time::At(born + seconds * 1_000);
+    }
+    if let Some(life) = mapped.as_str() {
+        return Time::At(born + span(life).unwrap());
+    }
+    match text.as_str() {
         "99999999999999999999" => Time::Never,
         text => match (text.parse::<i64>(), span(text)) {
             (Ok(seconds), _) if seconds > 0 => Time::At(born + seconds * 1_000),
@@ -516,22 +532,30 @@ fn by_field(ttl: &Value, object: &Value) -> Time {
     }
 }
 
+/// The few expressions that the specs use; what stands in quotes is theirs to choose.
 fn by_expression(text: &str, object: &Value, now: i64) -> Time {
     let born = created(object);
-    match text {
-        "timestamp(object.metadata.creationTimestamp) + duration('30s')" => Time::At(born + 30_000),
-        "has(object.data.ttl) ? duration('45s') : null" if object["data"]["ttl"].is_null() => Time::Never,
-        "has(object.data.ttl) ? duration('45s') : null" => Time::At(born + 45_000),
-        "now + duration('1s')" => Time::At(now + 1_000),
-        "object.status.n > 5 ? duration('10s') : duration('80s')" => match object["status"]["n"].as_i64() {
-            Some(n) if n > 5 => Time::At(born + 10_000),
-            Some(_) => Time::At(born + 80_000),
+    let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
+    let after = |index: usize| Time::At(born + span(quoted[index]).unwrap());
+    let form: Vec<&str> = text.split('\'').step_by(2).collect();
+    match form.join("").as_str() {
+        "timestamp(object.metadata.creationTimestamp) + duration()" => after(0),
+        "has(object.data.ttl) ? duration() : null" => {
+            if object["data"]["ttl"].is_null() {
+                Time::Never
+            } else {
+                after(0)
+            }
+        }
+        "now + duration()" => Time::At(now + span(quoted[0]).unwrap()),
+        "object.status.n > 5 ? duration() : duration()" => match object["status"]["n"].as_i64() {
+            Some(n) => after(usize::from(n <= 5)),
             None => Time::Unclear,
         },
-        _ => {
-            let from = moment(text.split('\'').nth(1).unwrap()).unwrap();
-            Time::At(born + if now >= from { 1_000 } else { 3_600_000 })
+        "now >= timestamp() ? duration() : duration()" => {
+            after(if now >= moment(quoted[0]).unwrap() { 1 } else { 2 })
         }
+        other => panic!("no expression {other}"),
     }
 }
 

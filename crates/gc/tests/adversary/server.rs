@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::oracle::ObjectKey;
 use crate::random::Random;
-use crate::specs::{KINDS, NAMES, OWNERS, SPACES, edit, object, text};
+use crate::specs::{NAMES, OWNERS, edit, object, text};
+use crate::terms::{KINDS, SPACES};
 
 /// What became of an object, as a watch tells it.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub(crate) enum Answer {
 pub(crate) struct Server {
     pub(crate) objects: BTreeMap<ObjectKey, Value>,
     /// Owners that exist; what has gone does not come again.
-    pub(crate) owners: BTreeSet<&'static str>,
+    pub(crate) owners: BTreeSet<String>,
     /// What the watches have not shown yet: in order for each object.
     pub(crate) unseen: BTreeMap<ObjectKey, VecDeque<Event>>,
     version: u64,
@@ -34,7 +35,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new() -> Self {
-        Self { objects: BTreeMap::new(), owners: OWNERS.into(), unseen: BTreeMap::new(), version: 0 }
+        Self {
+            objects: BTreeMap::new(),
+            owners: OWNERS.map(str::to_owned).into(),
+            unseen: BTreeMap::new(),
+            version: 0,
+        }
     }
 
     fn tell(&mut self, key: &ObjectKey, event: Event) {

@@ -1,11 +1,11 @@
-//! Random policies and objects, out of few words, so that they have to do with each other.
+//! Random policies and objects, out of few words, so that they have to do with each other. How long things last, and which
+//! kinds there are, is said by the world that they are for: `terms.rs`.
 
 use serde_json::{Map, Value, json};
 
 use crate::random::Random;
+use crate::terms::{self, KINDS};
 
-pub(crate) const KINDS: [&str; 2] = ["ConfigMap", "Secret"];
-pub(crate) const SPACES: [&str; 4] = ["team", "other", "kube-system", "grounds"];
 pub(crate) const NAMES: [&str; 16] = [
     "a",
     "b",
@@ -32,7 +32,7 @@ pub(crate) fn text(millis: i64) -> String {
 }
 
 fn near(random: &mut Random, now: i64) -> String {
-    text(now + random.between(-120_000, 240_000))
+    text(now + random.between(-terms::PAST_MAX, terms::FUTURE_MAX))
 }
 
 /// A new object without name and version.
@@ -65,39 +65,29 @@ pub(crate) fn edit(random: &mut Random, object: &mut Value, now: i64) {
     match random.below(14) {
         0..=2 => put(&["metadata", "labels", "app"], some(json!(random.of(&["a", "b"])))),
         3 => put(&["metadata", "labels", "tier"], some(json!(random.of(&["x", "y"])))),
-        4 => put(
-            &["metadata", "annotations", "groundskeeper.dev/ttl"],
-            some(json!(random.of(&["20s", "90", "2m", "odd", "0s", "forever"]))),
-        ),
+        4 => {
+            put(&["metadata", "annotations", "groundskeeper.dev/ttl"], some(json!(random.of(&terms::MARKS))));
+        }
         5 => {
             let at = if random.percent(20) { "soon".to_owned() } else { near(random, now) };
             put(&["metadata", "annotations", "groundskeeper.dev/expires"], some(json!(at)));
         }
-        6 => put(
-            &["metadata", "annotations", "janitor/ttl"],
-            some(json!(random.of(&["20s", "2m", "forever", "1m30s"]))),
-        ),
+        6 => put(&["metadata", "annotations", "janitor/ttl"], some(json!(random.of(&terms::JANITORS_MARKS)))),
         7 => put(
             &["metadata", "annotations", "groundskeeper.dev/protect"],
             (random.percent(40)).then(|| json!("true")),
         ),
         8 => put(
             &["data", "ttl"],
-            some(
-                random
-                    .of(&[
-                        json!("5"),
-                        json!("30"),
-                        json!("90s"),
-                        json!("2m"),
-                        json!("short"),
-                        json!("odd"),
-                        json!("-3"),
-                        json!(40),
-                        json!("99999999999999999999"),
-                    ])
-                    .clone(),
-            ),
+            some(match random.below(9) {
+                0 => json!("5"),
+                1..=3 => json!(random.of(&terms::LIVES_IN_FIELDS)),
+                4 => json!("short"),
+                5 => json!("odd"),
+                6 => json!("-3"),
+                7 => json!(terms::LIFE_AS_NUMBER),
+                _ => json!("99999999999999999999"),
+            }),
         ),
         9 => put(&["status", "phase"], some(json!(random.of(&["Failed", "Running", "Done"])))),
         10 => put(
@@ -109,15 +99,15 @@ pub(crate) fn edit(random: &mut Random, object: &mut Value, now: i64) {
             put(&["status", "done"], some(json!(at)));
         }
         12 => {
-            let owner = |name: &str| json!({"apiVersion": "v1", "kind": if name < "o3" { "Pod" } else { "Job" }, "name": name, "uid": name, "controller": name == "o2"});
+            let owner = |name: &str| json!({"apiVersion": terms::OWNERS_API_VERSION, "kind": if name < "o3" { "Pod" } else { "Job" }, "name": name, "uid": name, "controller": name == "o2"});
             let owners: Vec<_> = (0..=random.below(2)).map(|_| owner(random.of::<&str>(&OWNERS))).collect();
             put(&["metadata", "ownerReferences"], some(json!(owners)));
         }
         _ => {
-            let at = near(random, now);
+            let span = format!("{}/{}", near(random, now), near(random, now));
             put(
                 &["metadata", "annotations", "groundskeeper.dev/notice"],
-                random.percent(50).then(|| json!(at)),
+                random.percent(50).then(|| json!(span)),
             );
         }
     }
@@ -126,7 +116,7 @@ pub(crate) fn edit(random: &mut Random, object: &mut Value, now: i64) {
 /// A random spec. `start` is when the world began.
 pub(crate) fn spec(random: &mut Random, is_namespaced: bool, (start, now): (i64, i64)) -> Value {
     // Some policies are plain: those of all sorts keep each other from doing much.
-    let is_plain = random.percent(40);
+    let is_plain = random.percent(terms::PLAIN_PERCENT);
     let mut odds = |percent: usize| random.percent(percent) && !is_plain;
     let (keeps, dry_run, paused) = (odds(12), odds(8), odds(10));
     let (has_conditions, has_when, has_notice) = (odds(30), odds(25), odds(20));
@@ -191,8 +181,8 @@ pub(crate) fn spec(random: &mut Random, is_namespaced: bool, (start, now): (i64,
 }
 
 fn target(random: &mut Random) -> Value {
-    let mut target =
-        json!({"apiVersion": "v1", "kind": if random.percent(80) { KINDS[0] } else { KINDS[1] }});
+    let kind = if random.percent(80) { KINDS[0] } else { *random.of(&KINDS[1..]) };
+    let mut target = json!({"apiVersion": terms::api_version(kind), "kind": kind});
     if random.percent(35) {
         target["labelSelector"] = selector(random);
     }
@@ -253,16 +243,18 @@ fn namespaces(random: &mut Random) -> Value {
 
 fn ttl(random: &mut Random, now: i64) -> Value {
     match random.below(11) {
-        0 | 1 => json!({"secondsAfterCreation": random.between(1, 90)}),
-        2 | 3 => json!({"after": random.of(&["5s", "90s", "1m", "2m30s", "1h"])}),
+        0 | 1 => json!({"secondsAfterCreation": random.between(1, terms::LIFE_SECONDS_MAX)}),
+        2 | 3 => json!({"after": random.of(&terms::LIVES)}),
         4 => {
-            let mut ttl = json!({"fieldPath": "data.ttl", "mappings": {"short": 7, "5": "1m"}});
+            let mut ttl = json!({"fieldPath": "data.ttl", "mappings": {"short": terms::SHORT_SECONDS, "5": terms::LIVES[2]}});
             if random.percent(50) {
-                ttl["default"] = json!("100s");
+                ttl["default"] = json!(terms::LIFE_DEFAULT);
             }
             ttl
         }
-        5 => json!({"relativeTo": "status.done", "secondsAfter": random.between(0, 30)}),
+        5 => {
+            json!({"relativeTo": "status.done", "secondsAfter": random.between(0, terms::LIFE_SECONDS_MAX / 3)})
+        }
         6 => json!({"at": near(random, now)}),
         7 | 8 => json!({"expression": expression(random, now)}),
         _ => {
@@ -273,9 +265,15 @@ fn ttl(random: &mut Random, now: i64) -> Value {
 
 fn expression(random: &mut Random, now: i64) -> String {
     match random.below(5) {
-        0 => "timestamp(object.metadata.creationTimestamp) + duration('30s')".to_owned(),
-        1 => "has(object.data.ttl) ? duration('45s') : null".to_owned(),
-        2 => "object.status.n > 5 ? duration('10s') : duration('80s')".to_owned(),
+        0 => {
+            let life = terms::LIVES[0];
+            format!("timestamp(object.metadata.creationTimestamp) + duration('{life}')")
+        }
+        1 => format!("has(object.data.ttl) ? duration('{}') : null", terms::LIVES[1]),
+        2 => {
+            let [short, _, long, ..] = terms::LIVES;
+            format!("object.status.n > 5 ? duration('{short}') : duration('{long}')")
+        }
         3 => "now + duration('1s')".to_owned(),
         _ => format!("now >= timestamp('{}') ? duration('1s') : duration('1h')", near(random, now)),
     }
@@ -340,7 +338,7 @@ fn keep(random: &mut Random) -> Value {
         _ => {}
     }
     if random.percent(30) {
-        keep["minAge"] = json!(random.of(&["10s", "1m"]));
+        keep["minAge"] = json!(random.of(&terms::AGES_LEAST));
     }
     keep
 }
@@ -354,7 +352,10 @@ fn schedule(random: &mut Random, start: i64) -> Value {
         let wall = zone_of.to_datetime(at);
         format!("{:02}:{:02}", wall.hour(), wall.minute())
     };
-    let (from, to) = (random.between(-20, 20), random.between(1, 25));
+    let (from, to) = (
+        random.between(-terms::WINDOW_MINUTES_MAX, terms::WINDOW_MINUTES_MAX),
+        random.between(1, terms::WINDOW_MINUTES_MAX + 5),
+    );
     let (from, to) = (wall(from), wall(from + to));
     let mut window = json!({"from": from, "to": to});
     if random.percent(30) {

@@ -17,7 +17,8 @@ use views::{Labels, Projection};
 use crate::oracle::{self, No, ObjectKey, PolicyKey, Scene, Shape, Shown};
 use crate::random::Random;
 use crate::server::{Answer, Event, Server};
-use crate::specs::{self, KINDS, SPACES, text};
+use crate::specs::{self, text};
+use crate::terms::{KINDS, OWN_NAMESPACE, SPACES};
 
 /// Where clocks, calendars and centuries change.
 const STARTS: [&str; 6] = [
@@ -508,8 +509,10 @@ impl World {
             return Ok(answer);
         }
         match act.due.step {
-            Step::Notify { deletes_at } => {
-                self.server.annotate(&act.key, NOTICE_ANNOTATION, &deletes_at.to_string());
+            // No policy here names a finalizer.
+            Step::Release => return Err(format!("a finalizer is taken off: {:?}", act.due)),
+            Step::Notify { .. } => {
+                self.server.annotate(&act.key, NOTICE_ANNOTATION, &act.due.note().unwrap());
             }
             Step::Delete => {
                 let object = self.server.objects[&act.key].clone();
@@ -668,7 +671,7 @@ fn compile(key: &PolicyKey, written: &Written) -> Option<Arc<Policy>> {
         let hash = if is_right { SpecHash::of(&spec).to_string() } else { "0".repeat(32) };
         [("groundskeeper.dev/approved".to_owned(), format!("{hash}@{}", text(at)))].into()
     });
-    let rails = Rails::new("grounds");
+    let rails = Rails::new(OWN_NAMESPACE);
     let policy = if key.0.is_empty() {
         let mut policy = ClusterGarbageCollectionPolicy::new(&key.1, spec);
         policy.metadata.annotations = annotations;

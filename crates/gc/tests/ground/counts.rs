@@ -16,7 +16,15 @@ fn policies(variant: u8) -> Vec<std::sync::Arc<gc::Policy>> {
     };
     let own = match variant % 4 {
         0 => json!({"ttl": {"after": "30m"}, "targetResource": a, "conditions": {"phase": ["Failed"]}}),
-        1 => json!({"ttl": {"after": "30m"}, "targetResource": {"owner": {"is": "Gone"}}}),
+        1 => {
+            let target = |rest: serde_json::Value| {
+                let mut target = json!({"apiVersion": "v1", "kind": "ConfigMap"});
+                crate::support::merge(&mut target, rest);
+                target
+            };
+            let gone = json!({"owner": {"is": "Gone"}});
+            json!({"ttl": {"after": "30m"}, "targetResources": [target(gone), target(a.clone())]})
+        }
         2 => {
             json!({"keep": {"oldest": 2}, "targetResource": a, "notice": "1m", "when": "now > timestamp('1970-01-01T02:00:00Z') || has(object.data)"})
         }

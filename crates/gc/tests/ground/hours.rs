@@ -143,3 +143,60 @@ fn a_condition_on_the_time_holds_when_the_object_is_taken_or_nothing_goes() {
     assert_eq!(field.at(120).take(&sweep), []);
     assert_eq!(field.count(&sweep, Bucket::Unmet), 1);
 }
+
+/// When an object that was created at second 0 is looked at again under a policy with this in its spec, at second 10.
+fn looked_at_again(spec: serde_json::Value) -> Option<i64> {
+    let sweep = policy("sweep", spec);
+    let mut field = Field::with([&sweep]);
+    field.at(10).put(&thing("a", 0, json!({})));
+    field.ground.next_recheck(&sweep.key).map(jiff::Timestamp::as_second)
+}
+
+#[test]
+fn an_object_is_looked_at_again_when_its_verdict_turns_and_not_every_minute() {
+    let when = |when: &str| json!({"ttl": {"after": "60s"}, "when": when});
+    let ttl = |ttl: &str| json!({"ttl": {"expression": ttl}});
+    let age = "now - timestamp(object.metadata.creationTimestamp)";
+    let table = [
+        (when(&format!("{age} > duration('1h')")), Some(3_600)),
+        (when("now > timestamp('1970-01-02T00:00:00Z')"), Some(86_400)),
+        // It has turned already, and never turns back.
+        (when("now < timestamp('1970-01-01T00:00:05Z')"), None),
+        // Its hour is asked for: nobody can tell.
+        (when("now.getHours() == 3"), Some(70)),
+        (ttl(&format!("{age} > duration('2h') ? now : null")), Some(70)),
+        (ttl(&format!("{age} > duration('2h') ? object.metadata.creationTimestamp : null")), Some(7_200)),
+    ];
+    for (spec, expected) in table {
+        assert_eq!(looked_at_again(spec.clone()), expected, "{spec}");
+    }
+}
+
+#[test]
+fn an_object_goes_as_soon_as_its_condition_turns() {
+    let when = "now - timestamp(object.metadata.creationTimestamp) >= duration('1h')";
+    let sweep = policy("sweep", json!({"ttl": {"after": "60s"}, "when": when}));
+    let mut field = Field::with([&sweep]);
+    field.put(&thing("a", 0, json!({})));
+    field.at(3_599).ground.recheck(&sweep.key, crate::support::second(3_599));
+    assert_eq!(field.take(&sweep), []);
+    field.at(3_600).ground.recheck(&sweep.key, crate::support::second(3_600));
+    assert_eq!(field.take(&sweep).len(), 1);
+}
+
+#[test]
+fn a_guest_that_asks_for_the_time_lets_go_within_a_minute() {
+    let sweep = policy("sweep", json!({"ttl": {"after": "60s"}}));
+    let target = json!({"apiVersion": "v2", "kind": "ConfigMap"});
+    let when = "now < timestamp('1970-01-01T01:00:00Z')";
+    let keep = policy("keep", json!({"action": "Keep", "targetResource": target, "when": when}));
+    let mut field = Field::with([&sweep]);
+    field.ground.admit_guests(&keep.key, keep.rules().collect(), crate::support::second(0));
+    field.put(&thing("a", 0, json!({})));
+    for minute in 1..60 {
+        field.at(minute * 60).ground.recheck(&sweep.key, crate::support::second(minute * 60));
+        assert_eq!(field.take(&sweep), []);
+    }
+    field.at(3_660).ground.recheck(&sweep.key, crate::support::second(3_660));
+    assert_eq!(field.take(&sweep).len(), 1);
+}

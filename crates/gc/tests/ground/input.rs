@@ -86,3 +86,37 @@ fn three_hundred_years_in_a_field_are_waited_for() {
     assert_eq!(field.at(300 * 365 * 86_400 - 1).collect(&sweep), [""; 0]);
     assert_eq!(field.at(300 * 365 * 86_400).collect(&sweep), ["a"]);
 }
+
+#[test]
+fn a_time_that_was_never_set_is_no_reason_to_go() {
+    let unset = "0001-01-01T00:00:00Z";
+    for ttl in [
+        json!({"relativeTo": "status.at", "secondsAfter": 60}),
+        json!({"expression": "timestamp(object.status.at) + duration('1h')"}),
+        json!({"marks": {"sources": ["Groundskeeper"]}}),
+        json!({"marks": {"sources": ["K8sTtlController"]}}),
+    ] {
+        let sweep = policy("sweep", json!({"ttl": ttl}));
+        let mut field = Field::with([&sweep]);
+        let annotations = json!({
+            "groundskeeper.dev/expires": unset,
+            "k8s-ttl-controller.twin.sh/ttl": "1h", "k8s-ttl-controller.twin.sh/refreshed-at": unset,
+        });
+        field.put(&thing("a", 0, json!({"status": {"at": unset}, "metadata": {"annotations": annotations}})));
+        assert_eq!(field.at(10_000).collect(&sweep), [""; 0], "{ttl}");
+        assert_eq!(field.count(&sweep, Bucket::Unresolvable), 1, "{ttl}");
+    }
+}
+
+#[test]
+fn what_is_judged_anew_before_each_deletion_is_not_much() {
+    let keep = |newest: u32, when: &str| {
+        let spec = json!({"keep": {"newest": newest}, "when": when});
+        compile("sweep", spec, json!({})).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let timely = "now > timestamp('2020-01-01T00:00:00Z')";
+    assert_eq!(keep(1_000, timely), Ok(()));
+    assert_eq!(keep(1_000_000, "object.spec.done"), Ok(()));
+    let refusal = keep(1_001, timely).unwrap_err();
+    assert!(refusal.contains("newest and oldest are at most 1000"), "{refusal}");
+}

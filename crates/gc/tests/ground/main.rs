@@ -7,9 +7,11 @@
 
 mod approvals;
 mod counts;
+mod finalizers;
 mod hours;
 mod input;
 mod keep;
+mod lateness;
 mod listings;
 mod namespaces;
 mod notices;

@@ -149,3 +149,26 @@ fn the_base_of_a_share_counts_what_is_not_selected_too() {
     field.ground.abandon(&Scope::CLUSTER, |_| false, second(0));
     assert_eq!(field.ground.base(&own.key), 0);
 }
+
+#[test]
+fn a_selection_of_namespaces_is_about_namespaces_themselves_too() {
+    let tidy = json!({"matchLabels": {"tidy": "yes"}});
+    let table = [
+        (json!({"names": ["pr-*"]}), vec!["pr-1"]),
+        (json!({"exclude": ["prod"]}), vec!["pr-1"]),
+        (json!({"selector": tidy}), vec!["pr-1"]),
+        (json!({}), vec!["pr-1", "prod"]),
+    ];
+    for (namespaces, expected) in table {
+        let spec = json!({
+            "targetResource": {"kind": "Namespace"}, "unlock": ["Namespaces"], "ttl": {"after": "60s"},
+            "namespaces": namespaces,
+        });
+        let previews = cluster("previews", spec);
+        let mut field = Field::with([&previews]);
+        for (name, tidy) in [("pr-1", "yes"), ("prod", "no")] {
+            field.put(&thing(name, 0, json!({"metadata": {"namespace": null, "labels": {"tidy": tidy}}})));
+        }
+        assert_eq!(field.at(100).collect(&previews), expected, "{namespaces}");
+    }
+}

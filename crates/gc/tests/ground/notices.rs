@@ -11,8 +11,13 @@ fn sweep(ttl: i64, change: Value) -> std::sync::Arc<gc::Policy> {
     policy("sweep", spec)
 }
 
+/// An object that was told two minutes before this moment that it goes then.
 fn told(at: i64, version: u64) -> Value {
-    let annotations = json!({NOTICE_ANNOTATION: second(at).to_string()});
+    told_from((at - 120, at), version)
+}
+
+fn told_from((from, at): (i64, i64), version: u64) -> Value {
+    let annotations = json!({NOTICE_ANNOTATION: format!("{}/{}", second(from), second(at))});
     thing("a", 0, json!({"metadata": {"annotations": annotations, "resourceVersion": version.to_string()}}))
 }
 
@@ -22,7 +27,7 @@ fn notice(field: &mut Field, policy: &gc::Policy, now: i64) -> Option<i64> {
     field.ground.settle(&due, Settled::Done, second(now));
     match due.step {
         Step::Notify { deletes_at } => Some(deletes_at.as_second()),
-        Step::Delete => panic!("{due:?} is deleted untold"),
+        Step::Delete | Step::Release => panic!("{due:?} is deleted untold"),
     }
 }
 
@@ -70,8 +75,42 @@ fn an_object_that_got_more_time_is_told_anew() {
 }
 
 #[test]
+fn what_another_policy_told_counts_only_if_it_gave_as_much_time() {
+    let long = sweep(600, json!({"notice": "5m"}));
+    let short = policy("short", json!({"ttl": {"secondsAfterCreation": 600}, "notice": "1m"}));
+    let mut field = Field::with([&long, &short]);
+    // The short one told it a minute before; the long one gives it its five minutes nevertheless.
+    field.put(&told_from((540, 600), 2));
+    assert_eq!(field.at(600).take(&long), []);
+    assert_eq!((notice(&mut field, &short, 600), notice(&mut field, &long, 600)), (None, Some(900)));
+    // What the long one has told counts for the short one, too, so that they do not contradict each other for ever.
+    field.put(&told_from((600, 900), 3));
+    field.at(601);
+    for policy in [&long, &short] {
+        assert_eq!(field.reason(policy, "a"), "NoticeGiven");
+        assert_eq!(notice(&mut field, policy, 899), None);
+        assert_eq!(
+            (field.at(899).take(policy).len(), field.ground.next_due(&policy.key)),
+            (0, Some(second(900)))
+        );
+    }
+    assert_eq!(field.at(900).take(&long).len(), 1);
+}
+
+#[test]
+fn a_telling_names_when_it_was_told_and_when_it_goes() {
+    let sweep = sweep(60, json!({}));
+    let mut field = Field::with([&sweep]);
+    field.put(&thing("a", 0, json!({})));
+    let due = field.at(100).ground.take_notice(&sweep.key, second(100)).unwrap();
+    assert_eq!(due.note().as_deref(), Some("1970-01-01T00:01:40Z/1970-01-01T00:03:40Z"));
+}
+
+#[test]
 fn what_cannot_be_read_tells_nothing() {
-    for odd in ["", "soon", "600", "1970-01-01"] {
+    let (alone, backwards) = ("1970-01-01T00:01:00Z", "1970-01-01T00:10:00Z/1970-01-01T00:01:00Z");
+    let endless = "/1970-01-01T00:10:00Z";
+    for odd in ["", "soon", "600", "1970-01-01", "/", alone, backwards, endless] {
         let sweep = sweep(60, json!({}));
         let mut field = Field::with([&sweep]);
         field.put(&thing("a", 0, json!({"metadata": {"annotations": {NOTICE_ANNOTATION: odd}}})));

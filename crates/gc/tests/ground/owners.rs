@@ -90,3 +90,25 @@ fn a_keeper_of_orphans_keeps_until_it_is_known_whether_they_are() {
         assert_eq!(field.take(&sweep).is_empty(), kept, "{are_gone:?}");
     }
 }
+
+#[test]
+fn everybody_is_asked_about_before_anybody_is_asked_about_again() {
+    let orphans = orphans();
+    let mut field = Field::with([&orphans]);
+    for name in ["a", "b", "c"] {
+        field.put(&{
+            let mut object = owned(&["x"], 1);
+            crate::support::merge(&mut object, json!({"metadata": {"name": name, "uid": name}}));
+            object
+        });
+    }
+    let mut asked = Vec::new();
+    for minute in 0..6 {
+        // The owner is there, so that it is looked for again in a minute; by then nobody else has been asked about.
+        field.at(60 * minute).ground.recheck(&orphans.key, second(60 * minute));
+        let question = field.ground.take_owner_questions(1).remove(0);
+        asked.push(question.name.to_string());
+        field.ground.owners_seen(&question, Some(false), second(60 * minute));
+    }
+    assert_eq!(asked, ["a", "b", "c", "a", "b", "c"]);
+}

@@ -65,6 +65,52 @@ fn a_plan_stops_at_the_budget_of_all_there_are() {
     }
 }
 
+/// A policy with two targets that both select `both`, and each one object more.
+fn twins() -> std::sync::Arc<gc::Policy> {
+    let target = |names: [&str; 2]| json!({"apiVersion": "v1", "kind": "ConfigMap", "names": names});
+    policy(
+        "sweep",
+        json!({"targetResources": [target(["both", "a"]), target(["both", "b"])], "ttl": {"after": "60s"}}),
+    )
+}
+
+#[test]
+fn an_object_of_two_targets_is_in_a_plan_once() {
+    let sweep = twins();
+    let mut field = Field::with([&sweep]);
+    ["a", "b", "both", "neither"].iter().for_each(|name| field.put(&thing(name, 0, json!({}))));
+    let mut plan = Plan::new(second(100));
+    plan.add(&sweep, [&field.ground], Outlook::default());
+    let found: Vec<_> = plan.items.iter().map(|item| (&*item.object.name, item.reason)).collect();
+    let expected = [("a", "Expired"), ("b", "Expired"), ("both", "Expired"), ("neither", "NotSelected")];
+    assert_eq!(found, expected);
+    assert_eq!(plan.summary, Summary { delete: 3, keep: 1, protected: 0, unresolvable: 0 });
+    // A budget of three lets all of them go.
+    let mut plan = Plan::new(second(100));
+    plan.add(&sweep, [&field.ground], Outlook { budget_left: Some(3), awaits_approval: false });
+    assert_eq!(plan.summary.delete, 3);
+}
+
+#[test]
+fn an_object_of_two_targets_is_counted_once() {
+    let sweep = twins();
+    let mut field = Field::with([&sweep]);
+    ["a", "b", "both"].iter().for_each(|name| field.put(&thing(name, 0, json!({}))));
+    let numbers = |field: &Field| {
+        let due = field.ground.due_count(&sweep.key, second(100), usize::MAX);
+        (field.counts(&sweep).matched(), field.count(&sweep, gc::Bucket::Pending), due)
+    };
+    assert_eq!(numbers(&field), (3, 3, 3));
+    field.remove("b");
+    assert_eq!(numbers(&field), (2, 2, 2));
+    // One target goes, and what it counted the other one counts.
+    field.ground.dismiss_targets(&sweep.key, |target| target == 1, second(0));
+    assert_eq!(numbers(&field), (1, 1, 1));
+    field.admit(&sweep);
+    assert_eq!(numbers(&field), (2, 2, 2));
+    assert_eq!(field.at(100).take(&sweep).len(), 2);
+}
+
 proptest! {
     /// After a plan has been carried out, the same question yields an empty plan.
     #[test]

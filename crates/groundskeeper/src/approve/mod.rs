@@ -1,7 +1,7 @@
 //! `groundskeeper approve`: let a policy go on that waits for somebody, or let one run through its budget.
 //!
-//! An approval is bound to the spec that was shown, by its hash, and to the moment: it lets that spec begin, and lets go what
-//! had fallen due by then. Whoever may edit a policy may approve it.
+//! An approval is bound to the spec that was shown, by its hash, and to the moment: it lets that spec begin, and, for
+//! a week, lets go what had fallen due by then. Whoever may edit a policy may approve it.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -28,8 +28,8 @@ const HEADER: [&str; 5] = ["POLICY", "MATCHED", "DUE", "BUDGET LEFT", "WAITS FOR
 /// What stands in the help below the arguments.
 pub(crate) const HELP: &str = "\
 Without a POLICY it shows which policies wait. What is approved is the spec as it is shown: if somebody changes it \
-meanwhile, nothing is approved. An approval lets go whatever has fallen due by its moment, whatever the budget; what falls \
-due later counts against the budget again.
+meanwhile, nothing is approved. An approval lets go whatever has fallen due by its moment, whatever the budget, for seven \
+days; what falls due later, or goes later than that, counts against the budget again.
 
 Exit status: 0; 1 after any error, also if nobody confirms.";
 

@@ -59,7 +59,7 @@ pub(super) async fn lease(cluster: &mut Cluster, options: &RbacOptions) -> Asked
 }
 
 /// Who holds a lease, or why nobody does.
-fn held(lease: Option<&Value>, now: Timestamp) -> Result<String, String> {
+pub(super) fn held(lease: Option<&Value>, now: Timestamp) -> Result<String, String> {
     let lease = lease.ok_or("it does not exist: no replica has run yet")?;
     let holder = text(lease, "/spec/holderIdentity");
     if holder.is_empty() {
@@ -76,7 +76,8 @@ fn held(lease: Option<&Value>, now: Timestamp) -> Result<String, String> {
     Ok(words)
 }
 
-pub(super) async fn policies(cluster: &mut Cluster) -> Asked {
+/// The first of our policies, and whether there are more; none if their kinds are not served.
+pub(super) async fn our_policies(cluster: &mut Cluster) -> anyhow::Result<Option<(Vec<Value>, bool)>> {
     let api_version = format!("{}/{}", api::GROUP, api::VERSION);
     let (mut found, mut more, mut served) = (Vec::new(), false, false);
     for kind in POLICY_KINDS {
@@ -87,9 +88,13 @@ pub(super) async fn policies(cluster: &mut Cluster) -> Asked {
         found.extend(policies);
         more |= rest;
     }
-    if !served {
+    Ok(served.then_some((found, more)))
+}
+
+pub(super) async fn policies(cluster: &mut Cluster) -> Asked {
+    let Some((found, more)) = our_policies(cluster).await? else {
         return Ok(Verdict::Skipped("the kinds are not served".to_owned()));
-    }
+    };
     let stalled: Vec<_> = found.iter().filter(|policy| has_condition(policy, "Stalled", "True")).collect();
     let many = if more { " first" } else { "" };
     if stalled.is_empty() {

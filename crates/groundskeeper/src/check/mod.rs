@@ -5,6 +5,7 @@
 //! said to be. What is wrong is data; only a cluster that cannot be asked at all ends it early.
 
 mod admission;
+mod beside;
 mod installed;
 mod life;
 mod report;
@@ -105,6 +106,7 @@ async fn examine(mut cluster: Cluster, options: &RbacOptions, pre: bool) -> Vec<
     findings.push(judged(Check::Version, life::version(cluster, options).await));
     findings.push(judged(Check::Lease, life::lease(cluster, options).await));
     findings.push(judged(Check::Policies, life::policies(cluster).await));
+    findings.push(judged(Check::OtherCollectors, beside::other_collectors(cluster).await));
     findings.push(judged(Check::LedgerAnchor, life::ledger_anchor(cluster, options).await));
     findings
 }

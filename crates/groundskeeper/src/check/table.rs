@@ -56,6 +56,8 @@ pub enum Check {
     Lease,
     /// No policy is stuck.
     Policies,
+    /// No other collector deletes the same objects.
+    OtherCollectors,
     /// The ledger is anchored.
     LedgerAnchor,
 }
@@ -70,7 +72,7 @@ struct Row {
 
 impl Check {
     /// All of them, in the order in which they are made.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ApiReachable,
         Self::KubernetesVersion,
         Self::ClockSkew,
@@ -88,6 +90,7 @@ impl Check {
         Self::Version,
         Self::Lease,
         Self::Policies,
+        Self::OtherCollectors,
         Self::LedgerAnchor,
     ];
 
@@ -221,6 +224,12 @@ impl Check {
                 Warning,
                 "No policy is `Stalled`: such as for a kind that is not served, or a right that is missing.",
                 "`kubectl describe gcp NAME`: the message of `Ready` says what stands in the way.",
+            ),
+            Self::OtherCollectors => row(
+                "gk-other-collectors",
+                Warning,
+                "Policies of zen-gc do not act beside policies of ours that say `mode: Enforce`: what ours keep, hold back by a budget, or tell first, zen-gc deletes nevertheless. That it runs is told by its lease `gc-controller-leader-election`; if there is none, it is taken to run as long as it has policies that are not paused.",
+                "Scale zen-gc to 0 replicas, or set `mode: Plan` in our policies until then; see the migration from zen-gc.",
             ),
             Self::LedgerAnchor => row(
                 "gk-ledger-anchor",

@@ -170,7 +170,8 @@ fn explain(
     let is_there = |object: &ObjectName| object.namespace == namespace || object.namespace.is_empty();
     let is_meant =
         |item: &Item| &*item.object.name == name && is_there(&item.object) && is_of_kind(&item.object);
-    let verdicts: Vec<Item> = items.into_iter().filter(is_meant).collect();
+    let elsewhere = scene.elsewhere((namespace, name)).into_iter();
+    let verdicts: Vec<Item> = items.into_iter().chain(elsewhere).filter(is_meant).collect();
     Explanation {
         api_version: "groundskeeper.dev/v1alpha1",
         kind: "Explanation",

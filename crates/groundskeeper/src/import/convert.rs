@@ -18,7 +18,7 @@ use api::limits::{
     GRACE_PERIOD_SECONDS_MAX,
 };
 use api::{DEFAULT_NAMESPACE, GROUP, GarbageCollectionPolicySpec, Rails, VERSION};
-use gc::{Policy, Written};
+use gc::{Finalizer, Policy, Written};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 use units::{ApiVersion, GroupVersionKind};
@@ -26,19 +26,6 @@ use units::{ApiVersion, GroupVersionKind};
 use super::notes::{Bearing, Note, Notes, Refused};
 use super::zen::{Found, Line, Unknown, ZenBehavior, ZenFieldSelector, ZenPolicy, ZenTarget};
 use path::Reader;
-
-/// Kinds without namespaces that people collect, or by mistake try to.
-const CLUSTER_SCOPED: [(&str, &str); 9] = [
-    ("", "Namespace"),
-    ("", "Node"),
-    ("", "PersistentVolume"),
-    ("apiextensions.k8s.io", "CustomResourceDefinition"),
-    ("rbac.authorization.k8s.io", "ClusterRole"),
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
-    ("storage.k8s.io", "StorageClass"),
-    ("storage.k8s.io", "VolumeAttachment"),
-    ("certificates.k8s.io", "CertificateSigningRequest"),
-];
 
 /// Annotations that are not the author's.
 const NOT_TAKEN_OVER: [&str; 1] = ["kubectl.kubernetes.io/last-applied-configuration"];
@@ -183,8 +170,9 @@ impl Converter {
 
     fn namespaces(&mut self, target: &ZenTarget) -> Result<(Scope, Option<NamespaceSelection>), Refused> {
         let field = "spec.targetResource.namespace";
-        let group = target.api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        let has_namespaces = !CLUSTER_SCOPED.contains(&(group, &target.kind));
+        let api_version = target.api_version.parse();
+        let kind = api_version.map(|api_version| GroupVersionKind { api_version, kind: target.kind.clone() });
+        let has_namespaces = !kind.is_ok_and(|kind| gc::lies_in_no_namespace(&kind));
         match effective_namespace(target) {
             "*" => {
                 if has_namespaces {
@@ -261,10 +249,7 @@ impl Converter {
             let reason = format!("write a number from 0 to {GRACE_PERIOD_SECONDS_MAX}");
             return Err(Refused::new("spec.behavior.gracePeriodSeconds", reason));
         }
-        if given.finalizer.as_deref().is_some_and(|name| !name.is_empty()) {
-            let message = "zen-gc never read it; there is no such field here, and it is left out";
-            self.notes.add(Bearing::Told, "spec.behavior.finalizer", message);
-        }
+        let finalizer = self.finalizer(given.finalizer.as_deref().unwrap_or_default());
         Ok(Behavior {
             dry_run: given.dry_run.unwrap_or_default(),
             max_deletions_per_second: deletions,
@@ -275,7 +260,29 @@ impl Converter {
                 _ => PropagationPolicy::Background,
             },
             grace_period_seconds: grace,
+            finalizer,
         })
+    }
+
+    /// The finalizer that zen-gc has a field for; none if it is not one that is taken off here.
+    fn finalizer(&mut self, given: &str) -> Option<String> {
+        let field = "spec.behavior.finalizer";
+        if given.is_empty() {
+            return None;
+        }
+        match given.parse::<Finalizer>() {
+            Ok(finalizer) => {
+                let message = "zen-gc never read it, and took no finalizer off; here the policy takes it off objects that it \
+                               has deleted itself, which takes the right to patch them";
+                self.notes.add(Bearing::ActsOtherwise, field, message);
+                Some(finalizer.to_string())
+            }
+            Err(error) => {
+                let message = format!("zen-gc never read it; it is left out, for here {error}");
+                self.notes.add(Bearing::Told, field, message);
+                None
+            }
+        }
     }
 
     /// A number that zen-gc takes for its default if it is not positive.

@@ -8,7 +8,7 @@ mod convert;
 mod notes;
 mod old;
 mod report;
-mod zen;
+pub(crate) mod zen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

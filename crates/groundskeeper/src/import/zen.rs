@@ -16,8 +16,12 @@ use crate::plan::documents::{self, Malformed};
 use crate::plan::input::{files_of, name_of, text_of};
 use crate::plan::problems::Problems;
 
-const KIND: &str = "GarbageCollectionPolicy";
-const VERSION: &str = "v1alpha1";
+/// What its policies are called, in each of its groups.
+pub(crate) const KIND: &str = "GarbageCollectionPolicy";
+/// Their version, in each of its groups.
+pub(crate) const VERSION: &str = "v1alpha1";
+/// The groups that a collector of theirs has read policies of, the oldest first.
+pub(crate) const GROUPS: [&str; 3] = ["gc.k8s.io", "gc.kube-zen.io", "gc.ops.zen-mesh.io"];
 
 /// What stands in files that a collector of another name may have left.
 pub(super) type Unknown = BTreeMap<String, Value>;

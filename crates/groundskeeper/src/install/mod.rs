@@ -101,7 +101,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Adds the kinds that were opted in before: a right is taken away by saying so, not by forgetting a flag.
 async fn keep_collected(cluster: &mut Cluster, options: &mut RbacOptions) -> anyhow::Result<()> {
-    let role = manifests::custom_role(&[], false);
+    let role = manifests::custom_role(&RbacOptions::default());
     let Some(named) = cluster.named(&role).await? else { return Ok(()) };
     let found = cluster.look_at(&named).await;
     let Some(role) = found.map_err(|error| declare::denied(&named, error))? else { return Ok(()) };

@@ -53,7 +53,7 @@ pub(super) fn documents(options: &RbacOptions) -> anyhow::Result<Vec<Value>> {
     documents.push(binding("groundskeeper-collect", Scope::Cluster, options));
     documents.extend(for_people());
     if !options.collect.is_empty() {
-        documents.push(custom_role(&options.collect, options.notices));
+        documents.push(custom_role(options));
     }
     documents.extend(options.act_as.iter().flat_map(|account| acting_as(account, options)));
     documents.iter().all(Value::is_object).then_some(documents).context("a manifest is no object")

@@ -157,7 +157,7 @@ pub(crate) fn all_ever_declared(options: &RbacOptions) -> anyhow::Result<Vec<Val
     let facts = Facts { mutating_policies: true, service_monitors: true, ..Facts::default() };
     let mut documents = installation(&options, &facts)?;
     documents.push(webhooks::mutating(&options));
-    documents.push(custom_role(&[], false));
+    documents.push(custom_role(&RbacOptions::default()));
     Ok(documents)
 }
 

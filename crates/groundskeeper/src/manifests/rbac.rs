@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, bail, ensure};
 use api::{DEFAULT_NAMESPACE, Rail, Rails, Unlock};
-use controllers::gc::rights::{COLLECT_VERBS, NOTICE_VERB};
+use controllers::gc::rights::{COLLECT_VERBS, FINALIZER_VERB, NOTICE_VERB};
 use serde_json::{Value, json};
 use units::{ApiVersion, GroupVersionKind, NamespacedName};
 
@@ -38,8 +38,13 @@ pub struct RbacOptions {
     #[arg(long)]
     pub notices: bool,
 
-    /// A service account that policies may act as, by `serviceAccountName`. May be given again, up to 200 times. Default:
-    /// none.
+    /// Whether policies may take a finalizer off what they have deleted, by `behavior.finalizer`: the right to `patch` what
+    /// `--collect` names. Default: no.
+    #[arg(long)]
+    pub finalizers: bool,
+
+    /// A service account that policies may act as, by `serviceAccountName`. Its namespace has to exist: the right lies
+    /// there. May be given again, up to 200 times. Default: none.
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = names::account)]
     pub act_as: Vec<NamespacedName>,
 }
@@ -51,6 +56,7 @@ impl Default for RbacOptions {
             service_account: "groundskeeper".to_owned(),
             collect: Vec::new(),
             notices: false,
+            finalizers: false,
             act_as: Vec::new(),
         }
     }
@@ -130,12 +136,16 @@ pub(super) fn collect_role() -> Value {
 /// The role that `--collect` makes.
 const COLLECT_ROLE: &str = "groundskeeper-collect-custom";
 
-/// What `--collect` grants: with `notices`, also what it takes to tell an object that it goes.
-pub(crate) fn custom_role(resources: &[CollectedResource], notices: bool) -> Value {
+/// What `--collect` grants, and what besides: to tell an object that it goes, to take a finalizer off it.
+pub(crate) fn custom_role(options: &RbacOptions) -> Value {
+    let RbacOptions { collect: resources, notices, finalizers, .. } = options;
     let mut verbs = COLLECT_VERBS.to_vec();
-    if notices {
-        verbs.push(NOTICE_VERB);
-    }
+    verbs.extend(notices.then_some(NOTICE_VERB));
+    verbs.extend(finalizers.then_some(FINALIZER_VERB));
+    verbs.sort_unstable_by_key(|verb| {
+        COLLECT_VERBS.iter().position(|known| known == verb).unwrap_or(usize::MAX)
+    });
+    verbs.dedup();
     let mut by_group: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for CollectedResource { group, plural } in resources {
         by_group.entry(group).or_default().insert(plural);
@@ -203,6 +213,19 @@ mod tests {
     }
 
     #[test]
+    fn to_patch_is_granted_only_where_it_is_asked_for() {
+        let verbs = |notices, finalizers| {
+            let options = RbacOptions { notices, finalizers, ..collecting(&["configmaps"]) };
+            custom_role(&options)["rules"][0]["verbs"].clone()
+        };
+        let patching = json!(["list", "watch", "delete", "patch"]);
+        assert_eq!(verbs(false, false), json!(COLLECT_VERBS));
+        for (notices, finalizers) in [(true, false), (false, true), (true, true)] {
+            assert_eq!(verbs(notices, finalizers), patching);
+        }
+    }
+
+    #[test]
     fn without_kinds_the_end_says_how_to_opt_in() {
         assert!(rbac_yaml(&RbacOptions::default()).unwrap().contains("--collect configmaps"));
         assert!(!rbac_yaml(&collecting(&["configmaps"])).unwrap().contains("To opt in"));
@@ -235,7 +258,7 @@ mod tests {
     #[test]
     fn a_role_is_read_back_as_it_was_made() {
         let options = collecting(&["configmaps", "jobs.batch", "things.example.com"]);
-        let mut read = collected_by(&custom_role(&options.collect, false));
+        let mut read = collected_by(&custom_role(&options));
         read.sort();
         let mut expected = options.collect;
         expected.sort();

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::garbage_collection::GarbageCollectionPolicyStatus;
+use api::garbage_collection::{Finalizing, GarbageCollectionPolicyStatus};
 use api::{ConditionStatus, ConditionType, GROUP, GarbageCollectionPolicySpec, ObjectMeta, Rails, VERSION};
 use chassis::{Continuity, FeedTarget, Pushed, Representation, View};
-use gc::{APPROVED_ANNOTATION, Outlook, Policy, Rule};
+use gc::{APPROVED_ANNOTATION, Outlook, Policy, Rule, Ward};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use units::{GroupVersionKind, NamespacedName, ResourceVersion};
+use units::{GroupVersionKind, NamespacedName, ResourceVersion, Uid};
 
-use super::{Detail, Part, Scene, Warning};
+use super::{Detail, Lot, Part, Scene, Warning};
 use crate::cluster::Cluster;
 use crate::plan::input::{AnyPolicy, GivenPolicy};
 use crate::plan::problems::Problems;
@@ -182,7 +182,11 @@ impl Cast {
                 Ok(policy) if asked.contains(key) => drop(self.earlier.insert(key.clone(), policy)),
                 Ok(policy) if is_given => self.others.push(policy),
                 Ok(policy) => self.asked.push(policy),
-                Err(error) if !asked.contains(key) => self.unusable.push(format!("{key}: {error}")),
+                Err(error) if !asked.contains(key) => {
+                    self.unusable.push(format!("{key}: {error}"));
+                    // As in the operator, it goes on keeping what it may have kept.
+                    self.others.extend(Policy::stand_in(policy.written(), rails).map(Arc::new));
+                }
                 Err(_) => {}
             }
         }
@@ -258,6 +262,22 @@ impl Scene {
         let asked = self.asked.iter().map(looked_at).collect();
         let others = self.others.iter().map(looked_at).collect();
         (self.asked, self.others) = (asked, others);
+        for (key, policy) in &cast.known {
+            let deleted = policy.status.iter().flat_map(|status| &status.finalizing);
+            deleted.for_each(|object| self.entrust(key, object));
+        }
+    }
+
+    /// A policy has deleted an object that hangs on its finalizer, as its status says.
+    fn entrust(&mut self, policy: &NamespacedName, object: &Finalizing) {
+        let is_it = |lot: &&mut Lot| {
+            lot.kind.kind == object.kind && lot.kind.api_version.to_string() == object.api_version
+        };
+        if let Some(lot) = self.lots.iter_mut().find(is_it) {
+            let (namespace, name) = (object.namespace.as_str().into(), object.name.as_str().into());
+            let ward = Ward { namespace, name, uid: Uid::from(object.uid.as_str()) };
+            lot.ground.entrust(policy, ward, self.at);
+        }
     }
 }
 

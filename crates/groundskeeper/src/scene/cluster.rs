@@ -10,10 +10,10 @@ use anyhow::{Context as _, bail};
 use chassis::objects::{self, ObjectRef};
 use chassis::{ApiError, Continuity, FeedTarget, Pushed, Representation, Resource, Unserved};
 use gc::{Object, OwnerName, Rule};
-use units::{GroupVersionKind, NamespacedName};
+use units::{GroupVersionKind, KeyPath, NamespacedName};
 use views::{Labels, Projection};
 
-use super::{Part, Question, Scene, projection_of};
+use super::{Part, Question, Scene};
 use crate::cluster::Cluster;
 use crate::plan::problems::Problems;
 use crate::progress::Progress;
@@ -93,7 +93,8 @@ impl Listing<'_> {
         let namespace = namespace.clone().filter(|_| resource.namespaced);
         let mut projected: Vec<Rule> = self.also.iter().filter(|rule| rule.kind() == kind).cloned().collect();
         projected.extend(scenes.iter().flat_map(|scene| rules_on(scene, kind)));
-        let projection = projection_of(projected.iter());
+        let guests = scenes.iter().flat_map(|scene| scene.guests_read(kind));
+        let projection = Arc::new(Projection::new(projected.iter().flat_map(Rule::reads).chain(guests)));
         let mut target = FeedTarget {
             kind: kind.clone(),
             namespace,
@@ -115,7 +116,7 @@ impl Listing<'_> {
             let counted = chassis::count(&self.cluster.client, &resource, target.namespace.as_deref()).await;
             let counted = counted.map_err(|error| list_failure(&target, &resource.name(), &error))?;
             for scene in &mut *scenes {
-                scene.count(kind, counted.max(listed), listed);
+                scene.count(kind, target.namespace.as_deref(), (counted.max(listed), listed));
             }
         }
         for object in objects {
@@ -266,10 +267,16 @@ impl Listing<'_> {
 }
 
 impl Scene {
-    /// There are so many objects of a kind somewhere, of which so many have been listed.
-    fn count(&mut self, kind: &GroupVersionKind, counted: u64, listed: u64) {
+    /// What policies on other versions of a kind, which may keep objects of it from others, read of them.
+    fn guests_read(&self, kind: &GroupVersionKind) -> Vec<KeyPath> {
+        let lots = self.lots.iter().filter(|lot| lot.kind == *kind);
+        lots.flat_map(|lot| lot.ground.guests_read(None)).collect()
+    }
+
+    /// There are so many objects of a kind in a namespace or, without one, in all; so many have been listed.
+    fn count(&mut self, kind: &GroupVersionKind, namespace: Option<&str>, (counted, listed): (u64, u64)) {
         let Some(lot) = self.lots.iter_mut().find(|lot| lot.kind == *kind) else { return };
-        lot.counted = Some(lot.counted.unwrap_or(0) + counted);
+        lot.counted.insert(namespace.map(ToOwned::to_owned), counted);
         self.left_out += counted - listed;
     }
 }

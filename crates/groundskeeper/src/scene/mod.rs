@@ -8,6 +8,7 @@ mod cast;
 mod cluster;
 mod stock;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,10 +16,10 @@ use anyhow::ensure;
 use api::{DEFAULT_NAMESPACE, GarbageCollectionPolicySpec, Rails};
 use control::SystemClock;
 use controllers::gc::lint::{self, ClusterSchemas};
-use gc::{Ground, Object, Outlook, OwnerQuestion, Plan, Policy, Rule, Scope, SpecHash};
+use gc::{Ground, Item, Object, Outlook, OwnerQuestion, Plan, Policy, Rule, Scope, SpecHash};
 use jiff::Timestamp;
 use serde::Serialize;
-use units::GroupVersionKind;
+use units::{GroupVersionKind, NamespacedName};
 use views::{Labels, Projection};
 
 use crate::cluster::{Cluster, Connection};
@@ -66,8 +67,9 @@ pub(crate) struct Part {
 pub(crate) struct Lot {
     pub(crate) kind: GroupVersionKind,
     pub(crate) ground: Ground,
-    /// All objects where the asked policies look, whether they select them or not; none if all of them are here.
-    counted: Option<u64>,
+    /// All objects in a namespace or, without one, in all, whether policies select them or not; nothing of where all of
+    /// them are here.
+    counted: BTreeMap<Option<String>, u64>,
 }
 
 /// Policies, and what they look at.
@@ -114,6 +116,16 @@ impl std::fmt::Display for Warning {
 impl Warning {
     pub(crate) fn of(message: impl Into<String>) -> Self {
         Self { policy: None, field: None, message: message.into() }
+    }
+
+    /// What a policy says in vain.
+    pub(crate) fn advice(policy: &NamespacedName, advice: gc::lint::Warning) -> Self {
+        let gc::lint::Warning { field, message, instead } = advice;
+        Self {
+            policy: Some(policy.to_string()),
+            field: Some(field),
+            message: format!("{message}: {instead}"),
+        }
     }
 }
 
@@ -222,11 +234,7 @@ impl Scene {
                 continue;
             };
             let advice = lint::warnings(&schemas, spec, Some(policy)).await;
-            self.warnings.extend(advice.into_iter().map(|advice| Warning {
-                policy: Some(policy.key.to_string()),
-                field: Some(advice.field),
-                message: format!("{}: {}", advice.message, advice.instead),
-            }));
+            self.warnings.extend(advice.into_iter().map(|advice| Warning::advice(&policy.key, advice)));
         }
     }
 
@@ -235,12 +243,22 @@ impl Scene {
         let mut lots: Vec<Lot> = Vec::new();
         for rule in asked.iter().flat_map(Policy::rules) {
             if !lots.iter().any(|lot| lot.kind == *rule.kind()) {
-                lots.push(Lot { kind: rule.kind().clone(), ground: Ground::default(), counted: None });
+                lots.push(Lot {
+                    kind: rule.kind().clone(),
+                    ground: Ground::default(),
+                    counted: BTreeMap::new(),
+                });
             }
         }
         for rule in asked.iter().chain(&others).flat_map(Policy::rules) {
             if let Some(lot) = lots.iter_mut().find(|lot| lot.kind == *rule.kind()) {
                 lot.ground.admit(rule, at);
+            }
+        }
+        for policy in asked.iter().chain(&others) {
+            for lot in &mut lots {
+                let guests = policy.rules().filter(|rule| rule.kind().is_other_version_of(&lot.kind));
+                lot.ground.admit_guests(&policy.key, guests.collect(), at);
             }
         }
         let part = |policy| Part { policy, outlook: Outlook::default() };
@@ -293,9 +311,27 @@ impl Scene {
         let base = |lot: &Lot| {
             let held = lot.ground.base(&policy.key);
             let looks_here = lot.ground.rules().any(|rule| rule.policy.key == policy.key);
-            held.max(lot.counted.filter(|_| looks_here).unwrap_or(0))
+            let own = policy.reach.namespace().map(ToOwned::to_owned);
+            held.max(lot.counted.get(&own).copied().filter(|_| looks_here).unwrap_or(0))
         };
         self.lots.iter().map(base).sum()
+    }
+
+    /// What the asked policies say of an object, of any kind, that lies in a namespace where they do not look: one answer
+    /// each.
+    pub(crate) fn elsewhere(&self, (namespace, name): (&str, &str)) -> Vec<Item> {
+        let is_asked = |rule: &Rule| self.asked.iter().any(|part| part.policy.key == rule.policy.key);
+        let mut told = BTreeSet::new();
+        let mut items = Vec::new();
+        for Lot { ground, .. } in &self.lots {
+            let Some(object) = ground.object(namespace, name) else { continue };
+            for (rule, verdict) in ground.elsewhere(namespace, name) {
+                if is_asked(&rule) && told.insert((rule.kind().clone(), rule.policy.key.clone())) {
+                    items.push(Item::new(&rule, object, &verdict, self.at));
+                }
+            }
+        }
+        items
     }
 
     /// What the asked policies make of everything.

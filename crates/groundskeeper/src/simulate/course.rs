@@ -208,9 +208,9 @@ impl Stepper<'_> {
             turn.held = Some(Hold::OutsideWindow);
             return later([Some(opens_at), notice, look]);
         }
-        let is_approved = turn.policy.approved_until(now).zip(due).is_some_and(|(until, due)| due <= until);
+        let approved = turn.policy.approved_until(now).filter(|until| due.is_some_and(|due| due <= *until));
         let mut leave = None;
-        if is_due && !is_approved {
+        if is_due && approved.is_none() {
             match turn.spent.take_within(turn.policy.budget.limit(base), steady) {
                 Ok(taken) => leave = Some(taken),
                 Err(full) => {
@@ -221,7 +221,7 @@ impl Stepper<'_> {
                 }
             }
         }
-        if is_due && self.remove(at, now) {
+        if is_due && self.remove(at, now, approved) {
             return Some(now);
         }
         let turn = self.turns.get_mut(at)?;
@@ -275,7 +275,7 @@ impl Stepper<'_> {
             };
             lot.ground.settle(&due, Settled::Done, now);
             if let Some(object) = lot.ground.object(&due.namespace, &due.name).cloned() {
-                lot.ground.apply(&Scope::CLUSTER, object.told(deletes_at), now);
+                lot.ground.apply(&Scope::CLUSTER, object.told(now, deletes_at), now);
             }
             turn.notices += 1;
             let event = event(&turn.policy, &due, (now, None));
@@ -285,13 +285,13 @@ impl Stepper<'_> {
         false
     }
 
-    /// Deletes an object, if one is due.
-    fn remove(&mut self, at: usize, now: Timestamp) -> bool {
+    /// Deletes an object, if one is due; only one that fell due by what was approved, if no leave was taken for it.
+    fn remove(&mut self, at: usize, now: Timestamp, approved: Option<Timestamp>) -> bool {
         let Some(turn) = self.turns.get_mut(at) else { return false };
         let key = turn.policy.key.clone();
         for lot in &mut self.scene.lots {
             let Some(due) = lot.ground.take_due(&key, now) else { continue };
-            if due.step != Step::Delete {
+            if due.step != Step::Delete || approved.is_some_and(|until| due.since > until) {
                 lot.ground.settle(&due, Settled::NotBefore(now), now);
                 continue;
             }
@@ -335,8 +335,9 @@ impl Stepper<'_> {
 fn event(policy: &Policy, due: &Due, (at, held_by): (Timestamp, Option<Hold>)) -> Event {
     let target = policy.targets.get(due.target);
     let deletes_at = match due.step {
-        Step::Delete => None,
         Step::Notify { deletes_at } => Some(deletes_at),
+        // No finalizer is taken off here: what goes is gone at once.
+        Step::Delete | Step::Release => None,
     };
     Event {
         at,

@@ -69,7 +69,12 @@ async fn a_status_is_quiet_while_nothing_changes() {
     let team = team("quiet").await;
     let sweep = team.create(policy("sweep").labelled("tmp=yes").after(600)).await;
     team.create(config_map("object").labelled("tmp=yes")).await;
+    team.collecting(&sweep).await;
     let found = team.policy_is(&sweep, "one is matched", |policy| policy["status"]["matched"] == 1).await;
+    // A policy that reads more of the same objects begins their watch anew.
+    let reads = json!([{"fieldPath": "data.a", "operator": "Equals", "value": "b"}]);
+    let reader = team.create(policy("reader").labelled("tmp=no").with("/spec/conditions/and", reads)).await;
+    team.collecting(&reader).await;
     // Changes of what the policy does not select, and of other policies, are none of its business.
     let other = team.create(config_map("other")).await;
     team.edit(&other, json!({"data": {"a": "b"}})).await;
@@ -146,6 +151,7 @@ async fn metrics_count_deletions_by_policy_and_forget_a_policy_that_is_gone() {
         ("groundskeeper_gc_objects", r#"state="matched""#, 1.0),
         ("groundskeeper_gc_objects", r#"state="pending""#, 0.0),
         ("groundskeeper_gc_objects", r#"state="protected""#, 1.0),
+        ("groundskeeper_gc_objects", r#"state="unresolvable""#, 0.0),
     ];
     for (metric, label, value) in expected {
         eventually(team.cluster, &format!("{metric}{{{label}}} is {value}"), async || {
@@ -163,6 +169,46 @@ async fn metrics_count_deletions_by_policy_and_forget_a_policy_that_is_gone() {
         holds(!text.contains(&name), text)
     })
     .await;
+}
+
+/// What was due long before its policy was let delete it is not late for that.
+#[tokio::test]
+async fn lateness_counts_from_when_an_object_might_have_gone() {
+    let team = team("late").await;
+    let sweep = team.create(policy("sweep").labelled("tmp=yes").after(1).with("/spec/mode", "Plan")).await;
+    let (due, held) = (config_map("due").labelled("tmp=yes"), config_map("held").labelled("hold=yes"));
+    let (due, held) = (team.create(due).await, team.create(held).await);
+    team.wait_past(due.due(6)).await;
+    team.edit(&sweep, json!({"spec": {"mode": "Enforce"}})).await;
+    team.gone(&due).await;
+    let relabelled = team.edit(&held, json!({"metadata": {"labels": {"tmp": "yes"}}})).await;
+    team.goes_in_time(&relabelled, 6).await;
+    let lateness = |policy: &Value| policy["status"]["lateness"].clone();
+    let found = team.policy_is(&sweep, "two are deleted", |policy| lateness(policy)["of"] == 2).await;
+    assert!(lateness(&found)["p99Milliseconds"].as_i64().unwrap() < 4_000, "{found}");
+}
+
+#[tokio::test]
+async fn a_metric_counts_what_cannot_be_told() {
+    let (team, operator) = team_and_operator("odd").await;
+    let mut draft = policy("odd").labelled("tmp=yes");
+    draft.0["spec"]["ttl"] = json!({"fieldPath": "data.ttl"});
+    let odd = team.create(draft).await;
+    let object = team.create(config_map("object").labelled("tmp=yes")).await;
+    team.create(config_map("other").labelled("tmp=yes").with("/data/ttl", "1d")).await;
+    let name = format!(r#"policy_namespace="{}",policy_name="odd""#, team.namespace);
+    let counts = async |expected: f64| {
+        eventually(team.cluster, &format!("{expected} are unresolvable"), async || {
+            let found =
+                operator.metric("groundskeeper_gc_objects", &[&name, r#"state="unresolvable""#]).await;
+            holds(found == Some(expected), format!("{found:?}"))
+        })
+        .await;
+    };
+    counts(1.0).await;
+    team.edit(&object, json!({"data": {"ttl": "1d"}})).await;
+    counts(0.0).await;
+    team.delete(&odd).await;
 }
 
 #[tokio::test]

@@ -14,25 +14,28 @@ use testbed::faults::{FaultProxy, Faults};
 use tokio::sync::MutexGuard;
 
 use crate::support::operator::{Launch, Operator};
+use crate::support::scenery::Scenery;
 use crate::support::team::Made;
 use crate::support::{self, identity};
 
 /// How long a check waits for what is to come by itself.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A control plane, for the time of one check, with operators that may lack a safety.
 pub(crate) struct Bed {
     pub(crate) cluster: &'static ControlPlane,
     mutant: Option<Mutant>,
+    /// How policies delete here, and what stands around them.
+    pub(crate) scenery: Scenery,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Bed {
     /// Waits for one's turn, and leaves nothing of the check before. The operators will lack this safety.
     #[allow(clippy::large_futures, reason = "once for each test")]
-    pub(crate) async fn turn(mutant: Option<Mutant>) -> Self {
+    pub(crate) async fn turn(mutant: Option<Mutant>, scenery: Scenery) -> Self {
         let (turn, cluster) = support::turn().await;
-        let bed = Self { cluster, mutant, _turn: turn };
+        let bed = Self { cluster, mutant, scenery, _turn: turn };
         bed.clear().await;
         bed
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use testbed::faults::{Calls, EventType, Events, Fault, Gate, Refusal, Verb};
 
-use crate::bed::{Bed, arrives, ends_well, expect, soon, untouched};
+use crate::bed::{Bed, PATIENCE, arrives, ends_well, expect, soon, untouched};
 use crate::records::Records;
 use crate::support::drafts::{config_map, policy};
 use crate::support::team::{Made, Team};
@@ -27,8 +27,9 @@ pub(crate) async fn of_deletions(bed: &Bed) -> Result<(), String> {
         team.create(config_map(name).labelled("tmp=yes")).await;
     }
     team.create(config_map("hidden").labelled("hidden=yes")).await;
-    let sweep = team.create(policy("sweep").labelled("tmp=yes").after(1)).await;
-    let other = team.create(policy("other").labelled("hidden=yes").after(1)).await;
+    let sweep = team.create(bed.scenery.policy(policy("sweep").labelled("tmp=yes").after(1))).await;
+    let other = team.create(bed.scenery.policy(policy("other").labelled("hidden=yes").after(1))).await;
+    let guards = bed.scenery.set(&team).await;
     let name = launch.name.clone();
     let operator = launch.start(bed.cluster).await;
 
@@ -62,6 +63,9 @@ pub(crate) async fn of_deletions(bed: &Bed) -> Result<(), String> {
     }
     deleted(&team, &sweep, 2).await?;
     nothing_left(&team, &[&sweep, &other]).await?;
+    if let Some(guards) = guards {
+        guards.go(&team, PATIENCE).await?;
+    }
     ends_well(operator).await?;
     let records = Records::verified(bed.cluster, &name)?;
     records.are_settled()?;

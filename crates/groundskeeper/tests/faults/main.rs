@@ -18,13 +18,15 @@ mod records;
 mod same_names;
 mod shutdown;
 
+use support::scenery::Scenery;
+
 /// The two tests of each fault: the operator stands it, and a mutant does not.
 macro_rules! faults {
     ($($(#[$about:meta])* $name:ident, $caught:ident: $check:path, $mutant:ident;)*) => {$(
         $(#[$about])*
         #[tokio::test]
         async fn $name() {
-            let bed = bed::Bed::turn(None).await;
+            let bed = bed::Bed::turn(None, Scenery::Plain).await;
             if let Err(wrong) = $check(&bed).await {
                 panic!("{wrong}\n{}", bed.last_words());
             }
@@ -32,7 +34,7 @@ macro_rules! faults {
 
         #[tokio::test]
         async fn $caught() {
-            let bed = bed::Bed::turn(Some(control::Mutant::$mutant)).await;
+            let bed = bed::Bed::turn(Some(control::Mutant::$mutant), Scenery::Plain).await;
             let wrong = $check(&bed).await.expect_err("the check finds nothing wrong with the mutant");
             println!("caught: {wrong}");
         }
@@ -60,10 +62,31 @@ faults! {
         denials::of_kinds, DeniedRetriedAtOnce;
 }
 
+/// The same once more where budgets, windows, `keep` and a Keep policy limit what may go.
+macro_rules! guarded_faults {
+    ($($name:ident: $check:path;)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            let bed = bed::Bed::turn(None, Scenery::Guarded).await;
+            if let Err(wrong) = $check(&bed).await {
+                panic!("{wrong}\n{}", bed.last_words());
+            }
+        }
+    )*};
+}
+
+guarded_faults! {
+    r01_within_limits: crashes::after_every_write;
+    r02_within_limits: lost_answers::of_deletions;
+    r04_of_names_within_limits: same_names::of_another_object;
+    r04_of_versions_within_limits: same_names::of_a_changed_object;
+    r17_within_limits: shutdown::at_every_point;
+}
+
 /// There is no mutant of its own for this one: what is not retried at once is shown by the two before it.
 #[tokio::test]
 async fn r23_a_namespace_that_ends_disturbs_nobody() {
-    let bed = bed::Bed::turn(None).await;
+    let bed = bed::Bed::turn(None, Scenery::Plain).await;
     if let Err(wrong) = denials::of_a_namespace(&bed).await {
         panic!("{wrong}\n{}", bed.last_words());
     }

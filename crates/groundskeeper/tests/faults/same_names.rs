@@ -3,15 +3,17 @@
 use serde_json::json;
 use testbed::faults::{Calls, Fault, Gate, Held, Verb};
 
-use crate::bed::{Bed, arrives, ends_well, soon, untouched};
+use crate::bed::{Bed, PATIENCE, arrives, ends_well, soon, untouched};
 use crate::support::drafts::{config_map, policy};
 use crate::support::operator::Operator;
+use crate::support::scenery::Guards;
 use crate::support::team::{Made, Team};
 
 /// A deletion that has been sent and has not reached the server.
 struct Standoff<'a> {
     team: Team<'a>,
     object: Made,
+    guards: Option<Guards>,
     operator: Operator,
     held: Held,
     _proxy: testbed::faults::FaultProxy,
@@ -41,10 +43,11 @@ impl<'a> Standoff<'a> {
         proxy
             .on(Calls::of("configmaps").verb(Verb::Delete).named("object").nth(1), Fault::hold_before(&gate));
         let object = team.create(config_map("object").labelled("tmp=yes")).await;
-        team.create(policy("sweep").labelled("tmp=yes").after(1)).await;
+        team.create(bed.scenery.policy(policy("sweep").labelled("tmp=yes").after(1))).await;
+        let guards = bed.scenery.set(&team).await;
         let operator = launch.start(bed.cluster).await;
         let held = arrives("the deletion is sent", gate.arrived()).await?;
-        Ok(Self { team, object, operator, held, _proxy: proxy })
+        Ok(Self { team, object, guards, operator, held, _proxy: proxy })
     }
 
     /// Lets the deletion go on, and waits until the operator has answered to it and done something later.
@@ -66,6 +69,9 @@ impl<'a> Standoff<'a> {
         })
         .await?;
         untouched(kept, self.team.look_at(kept).await.as_ref())?;
+        if let Some(guards) = &self.guards {
+            guards.go(&self.team, PATIENCE).await?;
+        }
         ends_well(self.operator).await
     }
 }

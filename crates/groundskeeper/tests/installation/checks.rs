@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use testbed::{ControlPlane, Identity};
 
-use crate::support::drafts::policy;
+use crate::support::drafts::{definition, object, policy};
 use crate::support::{eventually, holds, kubectl, now};
 use crate::{done, run_as, turn};
 
@@ -83,6 +83,7 @@ async fn an_installation_that_is_sound_is_told_from_one_that_is_not() {
         "gk-webhook-reachable",
         "gk-lease",
         "gk-policies",
+        "gk-other-collectors",
     ];
     eventually(cluster, "everything is well", async || {
         let (said, fatal) = examined(cluster.admin(), "");
@@ -130,5 +131,42 @@ async fn an_installation_that_is_sound_is_told_from_one_that_is_not() {
     // Whoever may look at nothing learns that, and not that something is wrong.
     let (said, _) = examined(&cluster.user("nobody", &[]).unwrap(), "");
     assert_eq!(said["gk-lease"]["state"], "skipped", "{said}");
+    done(cluster, "uninstall --yes --delete-policies");
+}
+
+#[tokio::test]
+async fn another_collector_beside_policies_that_delete_is_warned_about() {
+    let (_turn, cluster) = turn().await;
+    done(cluster, "install --no-workload");
+    let mut crd = definition("gc.kube-zen.io", "GarbageCollectionPolicy").0;
+    crd["spec"]["versions"][0]["name"] = json!("v1alpha1");
+    apply(cluster, &crd);
+    let crd = format!("crd/{}", crd["metadata"]["name"].as_str().unwrap());
+    kubectl(cluster, &["wait", "--for=condition=Established", "--timeout=30s", &crd], "");
+    let mut theirs = object("gc.kube-zen.io/v1alpha1", "GarbageCollectionPolicy", "theirs").0;
+    theirs["metadata"]["namespace"] = json!("default");
+    let says = async |expected: &str, words: &str| {
+        eventually(cluster, &format!("it is {expected}: {words}"), async || {
+            let said = examined(cluster.admin(), "").0["gk-other-collectors"].clone();
+            let message = said["message"].as_str().unwrap_or_default();
+            holds(said["state"] == expected && message.contains(words), said.clone())
+        })
+        .await;
+    };
+    says("passed", "no other collector").await;
+    apply(cluster, &theirs);
+    says("passed", "none of ours deletes yet").await;
+    kubectl(cluster, &["create", "-n", "default", "-f", "-"], &policy("ours").0.to_string());
+    says("warning", "whether it runs cannot be told").await;
+    let mut leader = lease(now());
+    leader["metadata"]["name"] = json!("gc-controller-leader-election");
+    leader["metadata"]["namespace"] = json!("default");
+    apply(cluster, &leader);
+    says("warning", "zen-gc runs (pod-1 renewed it").await;
+    leader["spec"]["renewTime"] = json!(format!("{:.6}", now() - jiff::SignedDuration::from_hours(2)));
+    apply(cluster, &leader);
+    says("passed", "does not run").await;
+    kubectl(cluster, &["delete", &crd], "");
+    kubectl(cluster, &["delete", "lease/gc-controller-leader-election", "-n", "default"], "");
     done(cluster, "uninstall --yes --delete-policies");
 }

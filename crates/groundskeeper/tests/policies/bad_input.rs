@@ -94,6 +94,15 @@ async fn what_makes_no_sense_is_refused_by_the_api_server_itself() {
             "write a time of day as HH:MM",
         ),
         ("/spec/behavior", json!({"finalizr": "a"}), "unknown field"),
+        ("/spec/behavior", json!({"finalizer": ""}), "write a finalizer with its domain"),
+        ("/spec/behavior", json!({"finalizer": "foregroundDeletion"}), "write a finalizer with its domain"),
+        (
+            "/spec/behavior",
+            json!({"finalizer": "service.kubernetes.io/load-balancer-cleanup"}),
+            "a finalizer of Kubernetes is taken off by Kubernetes alone",
+        ),
+        ("/spec/behavior", json!({"finalizer": "k8s.io/x"}), "a finalizer of Kubernetes"),
+        ("/spec/behavior", json!({"finalizer": "groundskeeper.dev/x"}), "a finalizer of Groundskeeper"),
     ];
     for (path, value, expected) in table {
         let refusal = team.try_create(policy("sweep").with(path, value.clone())).await;

@@ -1,5 +1,6 @@
 //! How much a policy may delete in a span of time.
 
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use crate::support::drafts::{Draft, config_map, object, policy};
@@ -113,6 +114,38 @@ async fn a_larger_budget_lets_more_go_and_none_at_all_lets_nothing_go() {
         team.gone(object).await;
     }
     team.collecting(&sweep).await;
+}
+
+#[tokio::test]
+async fn an_object_that_two_targets_select_counts_once() {
+    let team = team("twice").await;
+    let leaves = Leaves::define(&team, "twice").await;
+    let mut draft = leaves.policy("sweep").after(2).with("/spec/budget", json!({"percent": 50}));
+    draft.0["spec"].as_object_mut().unwrap().remove("targetResource");
+    let target =
+        |names: [&str; 2]| json!({"apiVersion": leaves.api_version(), "kind": "Leaf", "names": names});
+    let targets = json!([target(["both", "a"]), target(["both", "b"])]);
+    for name in ["a", "b", "both", "c", "d"] {
+        team.create(leaves.leaf(name)).await;
+    }
+    let sweep = draft.with("/spec/targetResources", targets).with("/spec/mode", "Plan");
+    let sweep = team.create(sweep).await;
+    team.policy_is(&sweep, "three of five are due", |policy| {
+        let status = &policy["status"];
+        (&status["matched"], &status["pending"], &status["budget"]["base"])
+            == (&json!(3), &json!(3), &json!(5))
+            && condition(policy, "Ready")["message"].as_str().is_some_and(|said| said.contains(" 3 objects"))
+    })
+    .await;
+    team.edit(&sweep, json!({"spec": {"mode": "Enforce"}})).await;
+    team.policy_is(&sweep, "two may go", |policy| {
+        is_true(policy, "BudgetExceeded") && policy["status"]["deleted"] == 2
+    })
+    .await;
+    assert_eq!(
+        team.api(&leaves.api_version(), "Leaf").list(&ListParams::default()).await.unwrap().items.len(),
+        3
+    );
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Policies of the cluster: namespaces by name and label, kinds without namespaces.
 
+use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
 
-use crate::support::drafts::{config_map, object, policy};
+use crate::support::drafts::{Draft, config_map, object, policy};
 use crate::support::team::{Made, Team};
 use crate::support::{eventually, holds};
 use crate::{Leaves, cluster_policy, team};
@@ -52,6 +53,64 @@ async fn namespaces_are_chosen_by_name_and_label_and_left_out_by_name() {
     team.collecting(&sweep).await;
     team.policy_is(&sweep, "two are deleted", |policy| policy["status"]["deleted"] == 2).await;
     team.delete(&sweep).await;
+}
+
+/// A policy whose watch shows only what it selects takes its share of everything where it looks, from the first deletion on.
+#[tokio::test]
+async fn a_share_is_of_all_objects_in_the_namespaces_that_a_policy_selects() {
+    let team = team("census").await;
+    let leaves = Leaves::define(&team, "census").await;
+    let (a, b) = (Team::new(team.cluster, "census-a").await, Team::new(team.cluster, "census-b").await);
+    label_namespace(&a, json!({"census": "yes"})).await;
+    a.create_many(9, &leaves.leaf("kept")).await;
+    b.create_many(40, &leaves.leaf("elsewhere")).await;
+    let due = a.create_many(4, &leaves.leaf("due").labelled("tmp=yes")).await;
+    let by_label = json!({"selector": {"matchLabels": {"census": "yes"}}});
+    let by_name = json!({"names": ["census-?*"], "exclude": [b.namespace]});
+    // Four of 13 are not more than a third of them, but all four that are selected.
+    let sweep = |name: &str, namespaces: Value| {
+        let draft = leaves.cluster_policy(name).labelled("tmp=yes").after(2);
+        draft.with("/spec/namespaces", namespaces).with("/spec/budget", json!({"percent": 34}))
+    };
+    let plan = team.create(sweep("census-plan", by_name).with("/spec/mode", "Plan")).await;
+    let sweep = team.create(sweep("census", by_label)).await;
+    for object in &due {
+        a.goes_in_time(object, 2).await;
+    }
+    for policy in [&sweep, &plan] {
+        let base = |policy: &Value| policy["status"]["budget"]["base"].as_i64();
+        team.policy_is(policy, "all objects are counted", |policy| base(policy) >= Some(9)).await;
+        let found = team.policy_is(policy, "and no others", |policy| base(policy) <= Some(13)).await;
+        assert_eq!(found["status"]["unresolvable"], 0, "{found}");
+    }
+    let default = Team::in_namespace(team.cluster, "default");
+    let events = default.api("events.k8s.io/v1", "Event").list(&ListParams::default()).await.unwrap();
+    let told = |event: &DynamicObject| {
+        (event.data["regarding"]["uid"] == sweep.uid).then(|| event.data["reason"].clone())
+    };
+    let told: Vec<_> = events.items.iter().filter_map(told).collect();
+    assert!(told.contains(&json!("Deleted")) && !told.contains(&json!("BudgetExceeded")), "{told:?}");
+    team.delete(&sweep).await;
+    team.delete(&plan).await;
+}
+
+#[tokio::test]
+async fn a_share_of_a_namespaces_policy_is_of_its_namespace_also_if_it_shares_a_watch() {
+    let team = team("share-one").await;
+    let leaves = Leaves::define(&team, "share-one").await;
+    let other = Team::new(team.cluster, "share-two").await;
+    team.create_many(8, &leaves.leaf("kept")).await;
+    other.create_many(30, &leaves.leaf("elsewhere")).await;
+    team.create_many(2, &leaves.leaf("due").labelled("tmp=yes")).await;
+    let limited = |draft: Draft| draft.labelled("tmp=yes").with("/spec/budget", json!({"percent": 50}));
+    let all = team.create(limited(leaves.cluster_policy("share-all")).with("/spec/mode", "Plan")).await;
+    let base = |base: i64| move |policy: &Value| policy["status"]["budget"]["base"] == base;
+    team.policy_is(&all, "it is of all there are", base(40)).await;
+    // It comes to a watch that is there, and looks for the same label.
+    let own = team.create(limited(leaves.policy("share-own"))).await;
+    team.policy_is(&own, "it is of all in its namespace", base(10)).await;
+    team.policy_is(&all, "it is of all there are", base(40)).await;
+    team.delete(&all).await;
 }
 
 #[tokio::test]

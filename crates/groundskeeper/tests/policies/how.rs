@@ -91,7 +91,8 @@ async fn announced(team: &Team<'_>, made: &crate::support::team::Made) -> Timest
     eventually(team.cluster, &format!("{} is told", made.name), async || {
         let found = team.look_at(made).await.unwrap_or_default();
         let text = found["metadata"]["annotations"]["groundskeeper.dev/notice"].as_str();
-        text.and_then(|text| text.parse().ok()).ok_or_else(|| found.to_string())
+        let at = text.and_then(|text| text.split_once('/')).map(|(_, at)| at);
+        at.and_then(|at| at.parse().ok()).ok_or_else(|| found.to_string())
     })
     .await
 }
@@ -110,9 +111,13 @@ async fn an_object_is_told_before_it_goes_and_may_be_protected_in_time() {
     assert!(team.look_at(&told).await.is_some(), "it was told that it has a minute");
     team.policy_is(&sweep, "it is pending", |policy| policy["status"]["pending"] == 1).await;
 
-    // What was told before goes when it was said to; and what is protected meanwhile does not.
+    // A telling that gave less than a minute is not this policy's.
     let (soon, name) = (from_now(4), "groundskeeper.dev/notice");
-    let early = |name_of: &str| config_map(name_of).labelled("tmp=yes").annotated(&format!("{name}={soon}"));
+    let hasty = format!("{name}={}/{soon}", from_now(-5));
+    let hurried = team.create(config_map("hurried").labelled("tmp=yes").annotated(&hasty)).await;
+    // What was told before goes when it was said to; and what is protected meanwhile does not.
+    let note = format!("{name}={}/{soon}", from_now(-60));
+    let early = |name_of: &str| config_map(name_of).labelled("tmp=yes").annotated(&note);
     let goes = team.create(early("goes")).await;
     let saved = team.create(early("saved")).await;
     let protect = json!({"metadata": {"annotations": {"groundskeeper.dev/protect": "true"}}});
@@ -121,12 +126,14 @@ async fn an_object_is_told_before_it_goes_and_may_be_protected_in_time() {
     assert!(asked.at >= soon, "{asked:?} before {soon}");
     team.wait_past(soon).await;
     team.assert_untouched(&saved).await;
+    let at = announced(&team, &hurried).await;
+    assert!(at >= hurried.created.checked_add(crate::seconds(60)).unwrap(), "{at}");
     team.policy_is(&sweep, "one is protected", |policy| policy["status"]["protected"] == 1).await;
     // Nobody was told twice.
     let notices = audit::requests(team.cluster, &team.namespace);
     let notices =
         notices.iter().filter(|request| request.resource == "configmaps" && request.verb == "patch");
-    assert_eq!(notices.count(), 1);
+    assert_eq!(notices.count(), 2);
 }
 
 fn role(verbs: &[&str]) -> Draft {

@@ -15,6 +15,7 @@ mod bad_input;
 mod budget;
 mod cluster;
 mod defects;
+mod finalizers;
 mod how;
 mod keep;
 mod overlap;
@@ -63,7 +64,7 @@ async fn team_and_operator(prefix: &str) -> (Team<'static>, &'static Operator) {
     let start = async || {
         support::install_crds(cluster);
         kubectl(cluster, &["create", "namespace", "sweepers"], "");
-        let mut arguments = vec!["rbac", "--notices", "--act-as", ACCOUNT];
+        let mut arguments = vec!["rbac", "--notices", "--finalizers", "--act-as", ACCOUNT];
         COLLECTED.iter().for_each(|kind| arguments.extend(["--collect", kind]));
         kubectl(cluster, &["apply", "-f", "-"], &printed(&arguments));
         Operator::start(cluster).await
@@ -80,10 +81,23 @@ struct Leaves {
 impl Leaves {
     /// Defines it, in a group that bears the test's name.
     async fn define(team: &Team<'_>, name: &str) -> Self {
+        Self::define_versions(team, name, &["v1"]).await
+    }
+
+    /// Defines it in these versions, of which the first is the stored one.
+    async fn define_versions(team: &Team<'_>, name: &str, versions: &[&str]) -> Self {
         let group = format!("{name}.example.com");
         let verbs = ["list", "watch", "delete", "patch"];
         team.create(grant(&format!("collect-{name}"), &group, "leafs", &verbs)).await;
-        let crd = team.create(definition(&group, "Leaf")).await;
+        let mut crd = definition(&group, "Leaf");
+        let version = crd.0["spec"]["versions"][0].clone();
+        let versions = versions.iter().enumerate().map(|(number, name)| {
+            let mut version = version.clone();
+            (version["name"], version["storage"]) = (json!(name), json!(number == 0));
+            version
+        });
+        crd.0["spec"]["versions"] = versions.collect();
+        let crd = team.create(crd).await;
         let crd = format!("crd/{}", crd.name);
         kubectl(team.cluster, &["wait", "--for=condition=Established", "--timeout=30s", &crd], "");
         Self { group }

@@ -4,10 +4,14 @@ use serde_json::json;
 
 use crate::support::drafts::{Draft, config_map, policy};
 use crate::support::team::{Made, Team};
-use crate::{reason_count, team};
+use crate::{Leaves, reason_count, team};
 
 fn keeper(name: &str) -> Draft {
-    let mut draft = policy(name).with("/spec/action", "Keep").labelled("hold=yes");
+    keeper_of_all(name).labelled("hold=yes")
+}
+
+fn keeper_of_all(name: &str) -> Draft {
+    let mut draft = policy(name).with("/spec/action", "Keep");
     let spec = draft.0["spec"].as_object_mut().unwrap();
     spec.remove("ttl");
     spec.remove("budget");
@@ -41,6 +45,31 @@ async fn a_policy_that_keeps_wins_until_it_is_lifted() {
 }
 
 #[tokio::test]
+async fn a_policy_keeps_the_objects_of_a_kind_in_whatever_version_others_name() {
+    let team = team("versions").await;
+    let leaves = Leaves::define_versions(&team, "versions", &["v1", "v2"]).await;
+    let leaf = |name: &str| leaves.leaf(name).labelled("tmp=yes");
+    // The policy that deletes is there first: the one that keeps is heard when it comes, and when it goes.
+    team.create(leaves.policy("sweep").labelled("tmp=yes").after(3)).await;
+    let keeper = team.create(keeper("keeper").on("versions.example.com/v2", "Leaf")).await;
+    team.ready_is(&keeper, "True", "Keeping").await;
+    let annotated = json!([{"fieldPath": "metadata.annotations.hold", "operator": "Exists"}]);
+    let by_annotation = keeper_of_all("by-annotation").on("versions.example.com/v2", "Leaf");
+    team.create(by_annotation.with("/spec/conditions", json!({"and": annotated}))).await;
+    let held = team.create(leaf("held").labelled("hold=yes")).await;
+    let marked = team.create(leaf("marked").annotated("hold=yes")).await;
+    let free = team.create(leaf("free")).await;
+
+    team.goes_in_time(&free, 3).await;
+    team.wait_past(free.due(3)).await;
+    team.assert_untouched(&held).await;
+    team.assert_untouched(&marked).await;
+    team.delete(&keeper).await;
+    team.goes_in_time(&held, 3).await;
+    team.assert_untouched(&marked).await;
+}
+
+#[tokio::test]
 async fn a_policy_keeps_for_a_time_and_one_that_plans_keeps_nothing() {
     let team = team("keeps-for").await;
     team.create(keeper("keeper").with("/spec/ttl", json!({"after": "5s"}))).await;
@@ -70,4 +99,24 @@ async fn the_policy_of_the_highest_priority_decides_and_of_equals_the_first_to_f
     team.goes_in_time(&low_one, 1).await;
     team.goes_in_time(&equal_one, 1).await;
     team.goes_in_time(&high_one, 5).await;
+}
+
+#[tokio::test]
+async fn a_policy_that_keeps_goes_on_keeping_after_somebody_has_broken_it() {
+    let team = team("broken-keeper").await;
+    let keeper = team.create(keeper("keeper")).await;
+    team.ready_is(&keeper, "True", "Keeping").await;
+    team.edit(&keeper, json!({"spec": {"when": "object."}})).await;
+    team.ready_is(&keeper, "False", "Invalid").await;
+    let sweep = team.create(policy("sweep").labelled("tmp=yes").after(1)).await;
+    let kept = held(&team, "kept").await;
+    let free = team.create(config_map("free").labelled("tmp=yes")).await;
+
+    team.goes_in_time(&free, 1).await;
+    team.wait_past(kept.due(1)).await;
+    team.assert_untouched(&kept).await;
+    team.policy_is(&sweep, "it is kept", |policy| reason_count(policy, "KeptBy") == 1).await;
+    // Mended, it keeps what it selects, and that is not everything any more.
+    team.edit(&keeper, json!({"spec": {"when": "object.metadata.name != 'kept'"}})).await;
+    team.goes_in_time(&kept, 1).await;
 }

@@ -1,5 +1,9 @@
 //! The API server's own account of what the operator asked for.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use testbed::{ControlPlane, Tool};
@@ -20,15 +24,44 @@ pub(crate) struct Request {
     pub(crate) body: Value,
 }
 
+/// The log from some point on.
+pub(crate) struct Tail {
+    path: PathBuf,
+    read: u64,
+}
+
+impl Tail {
+    /// What is asked for from now on.
+    pub(crate) fn from_now(cluster: &ControlPlane) -> Self {
+        let path = cluster.server(Tool::KubeApiserver).unwrap().log_path().to_owned();
+        let read = std::fs::metadata(&path).unwrap().len();
+        Self { path, read }
+    }
+
+    /// What has been answered since the last reading, in the order of the answers.
+    pub(crate) fn read(&mut self) -> Vec<Request> {
+        let mut file = File::open(&self.path).unwrap();
+        file.seek(SeekFrom::Start(self.read)).unwrap();
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).unwrap();
+        // The server may be in the middle of a line.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.read += whole as u64;
+        events(&String::from_utf8_lossy(&text[..whole]))
+    }
+}
+
 /// What the operator asked for in a namespace, in the order of the answers. Watches that go on are among it.
 pub(crate) fn requests(cluster: &ControlPlane, namespace: &str) -> Vec<Request> {
     let log = cluster.server(Tool::KubeApiserver).unwrap().log().unwrap();
-    log.lines()
-        .filter(|line| line.starts_with(r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1""#))
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .map(|event: Value| request(&event))
-        .filter(|request| request.namespace == namespace)
-        .collect()
+    events(&log).into_iter().filter(|request| request.namespace == namespace).collect()
+}
+
+fn events(log: &str) -> Vec<Request> {
+    let events =
+        log.lines().filter(|line| line.starts_with(r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1""#));
+    let events = events.filter_map(|line| serde_json::from_str(line).ok());
+    events.map(|event: Value| request(&event)).collect()
 }
 
 /// The deletions that the operator asked for in a namespace, whatever the answer.

@@ -16,6 +16,7 @@ pub(crate) mod checks;
 pub(crate) mod drafts;
 pub(crate) mod operator;
 pub(crate) mod proxy;
+pub(crate) mod scenery;
 pub(crate) mod team;
 pub(crate) mod webhook;
 

@@ -111,6 +111,7 @@ async fn measure(args: &Args) -> Result<()> {
     println!("starting etcd and kube-apiserver…");
     let cluster = ControlPlane::start(Options::api_server_only()).await?;
     operator::install(&cluster, &binary)?;
+    operator::served(&cluster).await?;
     let bench = Bench { cluster, binary };
 
     head();

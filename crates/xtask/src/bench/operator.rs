@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use jiff::Timestamp;
 use serde_json::Value;
 use testbed::{ControlPlane, ManagedProcess};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -64,6 +65,19 @@ pub(super) fn install(cluster: &ControlPlane, binary: &Path) -> Result<()> {
     }
     kubectl(cluster, &["apply", "--filename=-"], BINDING.as_bytes())?;
     kubectl(cluster, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], b"")
+}
+
+/// Waits until our kinds are served: a little after they are established.
+pub(super) async fn served(cluster: &ControlPlane) -> Result<()> {
+    let (client, clock) = (cluster.admin().client()?, Stopwatch::start());
+    for kind in ["garbagecollectionpolicies", "clustergarbagecollectionpolicies"] {
+        let path = format!("/apis/groundskeeper.dev/v1alpha1/{kind}");
+        while let Err(error) = client.request_text(http::Request::get(&path).body(Vec::new())?).await {
+            ensure!(clock.seconds() < 60.0, "{kind} are not served: {error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
 }
 
 fn kubectl(cluster: &ControlPlane, args: &[&str], input: &[u8]) -> Result<()> {
@@ -139,26 +153,25 @@ impl Operator {
         Ok(Self { process: cluster.spawn(command, &name)?, addresses: Mutex::default() })
     }
 
-    /// Deletions per second, from the first to the last of so many.
+    /// Deletions per second, from the first to the last of so many, by the log.
     pub(super) async fn deletion_rate(&self, objects: usize, timeout: Duration) -> Result<f64> {
-        let clock = Stopwatch::start();
-        let mut first = None;
-        loop {
-            ensure!(clock.seconds() < timeout.as_secs_f64(), "the deletions did not end in time");
-            let (done, at) =
-                (self.metric("groundskeeper_gc_deletion_lateness_seconds_count").await?, clock.seconds());
-            if done > 0.0 && first.is_none() {
-                first = Some((done, at));
-            }
-            if let (Some((before, since)), true) = (first, done >= objects as f64) {
-                return Ok((done - before) / (at - since));
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let lines = self.deletions(objects, timeout).await?;
+        let at = |line: Option<&Value>| -> Result<Timestamp> {
+            Ok(line.and_then(|line| line["timestamp"].as_str()).context("a line without a time")?.parse()?)
+        };
+        let span = at(lines.last())?.duration_since(at(lines.first())?);
+        Ok((objects - 1) as f64 / span.as_secs_f64())
     }
 
-    /// How late each of so many deletions was accepted, from the log: it has a line for each.
+    /// How late each of so many deletions was accepted.
     pub(super) async fn lateness(&self, count: usize, timeout: Duration) -> Result<Lateness> {
+        let lines = self.deletions(count, timeout).await?;
+        Ok(Lateness::new(lines.iter().filter_map(|line| line["lateness_seconds"].as_f64()).collect()))
+    }
+
+    /// The log's line for each of so many deletions, in order, once all are there. To ask how many there are costs the
+    /// operator CPU: so it is asked seldom.
+    async fn deletions(&self, count: usize, timeout: Duration) -> Result<Vec<Value>> {
         let clock = Stopwatch::start();
         while self.metric("groundskeeper_gc_deletion_lateness_seconds_count").await? < count as f64 {
             ensure!(clock.seconds() < timeout.as_secs_f64(), "the deletions did not come in time");
@@ -166,9 +179,9 @@ impl Operator {
         }
         let log = self.process.log()?;
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let seconds: Vec<_> = lines.filter_map(|line| line["lateness_seconds"].as_f64()).collect();
-        ensure!(seconds.len() == count, "the log tells of {} deletions, not of {count}", seconds.len());
-        Ok(Lateness::new(seconds))
+        let lines: Vec<_> = lines.filter(|line| line["lateness_seconds"].is_f64()).collect();
+        ensure!(lines.len() == count, "the log tells of {} deletions, not of {count}", lines.len());
+        Ok(lines)
     }
 
     /// Waits until so many objects are tracked.

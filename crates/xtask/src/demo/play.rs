@@ -173,8 +173,8 @@ async fn show_events(site: &Site) -> Result<()> {
 async fn show_metrics(site: &Site, pages: &[(&'static str, SocketAddr)]) -> Result<()> {
     site.screen.gap();
     site.screen.say(
-        "And from its metrics, the lines on deletions. Lateness counts from the due time, which for the ConfigMaps was \
-         up already in mode Plan:",
+        "And from its metrics, the lines on deletions. Lateness counts from the due time; for the ConfigMaps, whose time was \
+         up already in mode Plan, from the change to mode Enforce:",
     );
     let lines = replicas::metrics(pages).await?;
     let shown = ["groundskeeper_gc_deletions_total", "groundskeeper_gc_deletion_lateness_seconds_"];

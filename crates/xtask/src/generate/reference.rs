@@ -71,7 +71,11 @@ pub(super) fn garbage_collection_policy() -> Result<String> {
 const VERDICTS: &[(&str, &str, &str)] = &[
     ("Delete", "Expired", "Its time is up. Under `mode: Plan` and a dry run it is only reported."),
     ("Keep", "NotYet", "Its time has not come."),
-    ("Keep", "NotSelected", "The target does not select it: labels, fields, name or owner."),
+    (
+        "Keep",
+        "NotSelected",
+        "No target selects it: the message names the namespace, label, field, name or owner that is otherwise.",
+    ),
     ("Keep", "ConditionNotMet", "A condition does not hold, or `when` is false; the message says which."),
     ("Keep", "OwnerExists", "`owner.is: Gone`: an owner of it exists."),
     ("Keep", "OwnerUnknown", "`owner.is: Gone`: nobody has looked yet, or it cannot be told."),
@@ -93,6 +97,11 @@ const VERDICTS: &[(&str, &str, &str)] = &[
     ("Keep", "OutsideWindow", "Its time is up, and no window of `schedule` is open."),
     ("Keep", "OverBudget", "Its time is up, and the budget is used up by what goes before it."),
     ("Keep", "Terminating", "It is being deleted already."),
+    (
+        "Keep",
+        "HeldByFinalizers",
+        "`behavior.finalizer`: it is being deleted already, and hangs on finalizers that the policy does not take off.",
+    ),
     (
         "Keep",
         "Unread",

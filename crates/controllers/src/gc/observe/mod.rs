@@ -9,16 +9,18 @@ mod quotas;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::pending;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use api::garbage_collection::Accepted;
+use api::garbage_collection::{Accepted, Finalizing};
+use api::limits::FINALIZING_MAX;
 use api::{AuthorUnknown, GarbageCollectionPolicyStatus, Rails};
 use chassis::{
     ApiError, Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, MetricName, Parked, Pushed,
     Representation, Resource, count,
 };
 use control::{Belief, Confirmation, MassChange, Timers};
-use gc::{Counts, Gate, Ground, Mode, OwnerQuestion, Policy, Rule, Scope};
+use gc::{Counts, Gate, Ground, Mode, OwnerQuestion, Policy, Rule, Scope, Ward};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -33,6 +35,7 @@ use quotas::Quotas;
 
 use super::AuthorCheck;
 use super::author::AuthorVerdict;
+use super::limits::COUNT_INTERVAL;
 use super::owners::Found;
 
 /// The feed that shows the labels of namespaces.
@@ -58,6 +61,8 @@ pub(super) struct Observed {
     kinds: HashMap<GroupVersionKind, PlotId>,
     lanes: HashMap<FeedId, (PlotId, Scope)>,
     last_id: u64,
+    /// The ground of which an object was last asked about.
+    last_asked: PlotId,
     /// When each watch is listed anew, to see whether it has shown everything.
     scans: Timers<FeedId>,
     namespaces: Namespaces,
@@ -65,7 +70,7 @@ pub(super) struct Observed {
     counting: JoinSet<Counted>,
 }
 
-/// The labels of all namespaces, watched while a policy asks for them.
+/// All namespaces and their labels, watched while a policy asks for some of them.
 #[derive(Default)]
 struct Namespaces {
     feed: Option<Feed>,
@@ -75,11 +80,14 @@ struct Namespaces {
     shown: BTreeSet<Box<str>>,
 }
 
-/// All objects somewhere have been counted, whether a watch selects them or not.
+/// All objects in some places have been counted, whether a watch selects them or not.
 #[derive(Debug)]
 pub(super) struct Counted {
     feed: FeedId,
-    count: Result<u64, ApiError>,
+    /// None for a place where they could not be counted.
+    counts: Vec<(Scope, Option<u64>)>,
+    /// Why they could not be, in the last of these places.
+    error: Option<ApiError>,
 }
 
 impl Observed {
@@ -98,6 +106,7 @@ impl Observed {
             kinds: HashMap::new(),
             lanes: HashMap::new(),
             last_id: QUOTAS,
+            last_asked: 0,
             scans: Timers::default(),
             namespaces: Namespaces::default(),
             quotas: Quotas::default(),
@@ -132,15 +141,24 @@ impl Observed {
         self.policies.iter()
     }
 
-    /// The grounds that a policy looks at.
+    /// The grounds that a policy looks at, each once.
     pub(super) fn plots_of(&self, key: &NamespacedName) -> impl Iterator<Item = &Plot> {
-        let ids = self.policies.get(key).map(|tracked| tracked.plots.as_slice()).unwrap_or_default();
-        ids.iter().filter_map(|id| self.plots.get(id))
+        // What stands in for a policy that cannot be acted on is not what it collects.
+        let is_usable = self.policies.get(key).is_some_and(|tracked| tracked.spec.is_ok());
+        let ids = if is_usable { self.plot_ids_of(key) } else { Vec::new() };
+        ids.into_iter().filter_map(|id| self.plots.get(&id))
     }
 
-    /// Which grounds a policy looks at.
+    /// Which grounds a policy looks at, each once, although several of its targets may be of one kind.
     pub(super) fn plot_ids_of(&self, key: &NamespacedName) -> Vec<PlotId> {
-        self.policies.get(key).map(|tracked| tracked.plots.clone()).unwrap_or_default()
+        let of_targets = self.policies.get(key).map(|tracked| tracked.plots.as_slice()).unwrap_or_default();
+        let mut ids = Vec::with_capacity(of_targets.len());
+        for id in of_targets {
+            if !ids.contains(id) {
+                ids.push(*id);
+            }
+        }
+        ids
     }
 
     /// What the cluster calls the kinds that a policy looks at, as far as that is known.
@@ -151,6 +169,41 @@ impl Observed {
 
     pub(super) fn ground_mut(&mut self, id: PlotId) -> Option<&mut Ground> {
         self.plots.get_mut(&id).map(|plot| &mut plot.ground)
+    }
+
+    /// Takes from a policy's status which objects the policy has deleted that hang on its finalizer.
+    pub(super) fn restore_wards(&mut self, key: &NamespacedName, now: Timestamp) {
+        let Some(tracked) = self.policies.get(key) else { return };
+        for Finalizing { api_version, kind, namespace, name, uid } in &tracked.status.finalizing {
+            let is_it =
+                |plot: &Plot| plot.kind.kind == *kind && plot.kind.api_version.to_string() == *api_version;
+            for id in &tracked.plots {
+                let Some(plot) = self.plots.get_mut(id).filter(|plot| is_it(plot)) else { continue };
+                let (namespace, name) = (namespace.as_str().into(), name.as_str().into());
+                plot.ground.entrust(key, Ward { namespace, name, uid: Uid::from(uid.as_str()) }, now);
+            }
+        }
+    }
+
+    /// The objects that a policy has deleted and that hang on its finalizer, as the status has them.
+    pub(super) fn wards_of(&self, key: &NamespacedName) -> Vec<Finalizing> {
+        let of = |plot: &'_ Plot| {
+            let (api_version, kind) = (plot.kind.api_version.to_string(), plot.kind.kind.clone());
+            let entry = |Ward { namespace, name, uid }: &Ward| Finalizing {
+                api_version: api_version.clone(),
+                kind: kind.clone(),
+                namespace: namespace.to_string(),
+                name: name.to_string(),
+                uid: uid.to_string(),
+            };
+            plot.ground.wards(key).map(entry).collect::<Vec<_>>()
+        };
+        let mut wards: Vec<_> = self.plots_of(key).flat_map(of).collect();
+        wards.sort_by(|a, b| a.uid.cmp(&b.uid));
+        // A policy may look at one kind twice.
+        wards.dedup_by(|a, b| a.uid == b.uid);
+        wards.truncate(FINALIZING_MAX);
+        wards
     }
 
     /// The kind of a ground.
@@ -177,6 +230,36 @@ impl Observed {
         self.plots_of(key).map(|plot| plot.base_of(policy)).sum()
     }
 
+    /// Whether it is being found out of how many objects a policy's budget is a share.
+    pub(super) fn is_counting(&self, policy: &Policy) -> bool {
+        policy.budget.is_share() && self.plots_of(&policy.key).any(|plot| plot.is_counting(policy))
+    }
+
+    /// Has objects counted anew for a policy of which nothing may go any more, if that was not done of late.
+    pub(super) fn count_again(&mut self, policy: &Policy, now: Timestamp) {
+        if !policy.budget.is_share() {
+            return;
+        }
+        let since = now.checked_sub(COUNT_INTERVAL).unwrap_or(now);
+        for id in self.plot_ids_of(&policy.key) {
+            let plot = self.plots.get_mut(&id);
+            if let Some(uncounted) = plot.and_then(|plot| plot.uncounted_since(policy, since)) {
+                self.count(uncounted);
+            }
+        }
+    }
+
+    /// Has counted what is not being counted yet of what a policy's budget is a share of: the policy may have come to a
+    /// watch that was there, or a namespace to the policy.
+    pub(super) fn count_missing(&mut self, policy: &Policy) {
+        for id in self.plot_ids_of(&policy.key) {
+            let plot = self.plots.get_mut(&id);
+            if let Some(uncounted) = plot.and_then(|plot| plot.uncounted_for(policy)) {
+                self.count(uncounted);
+            }
+        }
+    }
+
     /// Whether a policy as a whole may act, apart from its budget.
     pub(super) fn gate_of(&self, key: &NamespacedName, now: Timestamp) -> Gate {
         let Some(tracked) = self.policies.get(key) else { return Gate::AwaitingApproval };
@@ -191,9 +274,14 @@ impl Observed {
         let Ok(policy) = tracked.spec.clone() else { return };
         let is_current = |accepted: &Accepted| accepted.spec_hash == policy.spec_hash.as_str();
         let settled = matches!(&tracked.acceptance, Acceptance::Accepted(accepted) if is_current(accepted));
-        if settled || tracked.plots.iter().any(|id| self.reliable(*id, &policy).is_none()) {
+        let is_reliable = |id: &PlotId| self.reliable(*id, &policy).is_some();
+        if settled || !tracked.plots.iter().all(is_reliable) {
             return;
         }
+        if self.is_counting(&policy) {
+            return self.count_missing(&policy);
+        }
+        let Some(tracked) = self.policies.get(key) else { return };
         let before = tracked.before();
         let matched = self.counts_of(key).matched();
         let newly = match &before {
@@ -255,13 +343,13 @@ impl Observed {
                 self.listing(kind, Listing::begin);
                 let gone = self.known_policies(kind);
                 self.listing(kind, Listing::believe);
-                self.drop_policies(gone, now)
+                self.drop_policies(&gone, now)
             }
-            FeedEvent::Deleted(policy) => self.drop_policies(vec![policy.key()], now),
-            FeedEvent::Applied(policy) => vec![self.take_policy(kind, policy, now)],
+            FeedEvent::Deleted(policy) => self.drop_policies(&[policy.key()], now),
+            FeedEvent::Applied(policy) => self.take_policy(kind, policy, now),
             FeedEvent::Unreadable { meta, status, error } => {
                 let status = status.and_then(|status| serde_json::from_str(status.get()).ok());
-                vec![self.take_unreadable(kind, &meta, (status.unwrap_or_default(), error), now)]
+                self.take_unreadable(kind, &meta, (status.unwrap_or_default(), error), now)
             }
         }
     }
@@ -283,7 +371,7 @@ impl Observed {
         match listing.finish(known.iter()) {
             Ok(gone) => {
                 "the policies are being listed anew".clone_into(&mut self.why_no_policies);
-                let gone = self.drop_policies(gone, now);
+                let gone = self.drop_policies(&gone, now);
                 let policies = self.known_policies(kind).len();
                 tracing::info!(kind = kind.name(), policies, "the policies have been listed");
                 gone
@@ -299,7 +387,7 @@ impl Observed {
         }
     }
 
-    fn take_policy(&mut self, kind: PolicyKind, policy: AnyPolicy, now: Timestamp) -> NamespacedName {
+    fn take_policy(&mut self, kind: PolicyKind, policy: AnyPolicy, now: Timestamp) -> Vec<NamespacedName> {
         let key = policy.key();
         let uid = Uid::from(policy.metadata.uid.as_deref().unwrap_or_default());
         let author = policy.author();
@@ -307,6 +395,14 @@ impl Observed {
         // Mostly only the status has changed, as it does whenever we write it.
         let known = incarnation.filter(|known| known.is_of(&policy));
         let spec = known.map_or_else(|| policy.compile(&self.rails), |known| known.spec.clone());
+        if let Err(error @ Unusable::Unreadable(_)) = &spec {
+            tracing::warn!(policy = %key, %error, "a policy cannot be understood");
+        }
+        let stand_in = match &spec {
+            // What the rails keep, nobody has to keep besides.
+            Ok(_) | Err(Unusable::Protected(_)) => None,
+            Err(_) => policy.stand_in(&self.rails),
+        };
         let verdict = match known {
             Some(known) if known.author == author => known.verdict.clone(),
             _ => self.first_verdict(&author),
@@ -324,6 +420,7 @@ impl Observed {
             generation,
             version,
             spec,
+            stand_in,
             status,
             author,
             verdict,
@@ -331,8 +428,7 @@ impl Observed {
             plots: Vec::new(),
         };
         self.listing(kind, |listing| listing.shows(&key));
-        self.put_policy(&key, tracked, now);
-        key
+        self.put_policy(&key, tracked, now)
     }
 
     /// What is known of an author before anybody has looked.
@@ -350,7 +446,7 @@ impl Observed {
         meta: &views::Meta,
         (status, error): (GarbageCollectionPolicyStatus, String),
         now: Timestamp,
-    ) -> NamespacedName {
+    ) -> Vec<NamespacedName> {
         let key = NamespacedName::new(meta.namespace.as_deref().unwrap_or_default(), &*meta.name);
         tracing::warn!(policy = %key, error, "a policy cannot be understood");
         let uid = meta.uid.clone().unwrap_or_else(|| Uid::from(""));
@@ -365,6 +461,7 @@ impl Observed {
             generation: None,
             version: meta.resource_version.clone(),
             spec: Err(Unusable::Unreadable(error)),
+            stand_in: None,
             status,
             author: Err(AuthorUnknown::Missing),
             verdict: AuthorVerdict::Unchecked,
@@ -372,24 +469,30 @@ impl Observed {
             plots: Vec::new(),
         };
         self.listing(kind, |listing| listing.shows(&key));
-        self.put_policy(&key, tracked, now);
-        key
+        self.put_policy(&key, tracked, now)
     }
 
-    /// Puts a policy in place of what was known of it, and moves it to the grounds that it looks at.
-    fn put_policy(&mut self, key: &NamespacedName, mut tracked: Tracked, now: Timestamp) {
+    /// Puts a policy in place of what was known of it, and moves it to the grounds that it looks at. Returns the policies that
+    /// it concerns: it, and those from which it begins or ceases to keep objects.
+    fn put_policy(
+        &mut self,
+        key: &NamespacedName,
+        mut tracked: Tracked,
+        now: Timestamp,
+    ) -> Vec<NamespacedName> {
         let before = self.plot_ids_of(key);
         let unchanged = match (self.policies.get(key).map(|known| &known.spec), &tracked.spec) {
             (Some(Ok(before)), Ok(after)) => Arc::ptr_eq(before, after),
             _ => false,
         };
         if unchanged {
-            tracked.plots = before;
+            tracked.plots = self.policies.get(key).map(|known| known.plots.clone()).unwrap_or_default();
             self.policies.insert(key.clone(), tracked);
-            return;
+            return vec![key.clone()];
         }
-        let rules: Vec<Rule> = tracked.spec.iter().flat_map(Policy::rules).collect();
-        tracked.plots = rules.iter().map(|rule| self.plot_for(rule.kind())).collect();
+        let mut concerned = self.listeners(key);
+        let rules: Vec<Rule> = tracked.presence().into_iter().flat_map(Policy::rules).collect();
+        tracked.plots = rules.iter().map(|rule| self.plot_for(rule.kind(), now)).collect();
         let mut touched: BTreeSet<PlotId> = before.into_iter().collect();
         for id in &touched {
             // Targets that the policy has no more, or that are of another kind now.
@@ -405,14 +508,34 @@ impl Observed {
             touched.insert(*id);
         }
         self.policies.insert(key.clone(), tracked);
+        touched.extend(self.invite(key, now));
+        concerned.extend(self.listeners(key));
         touched.into_iter().for_each(|id| self.arrange(id, now));
         self.watch_surroundings();
+        concerned.remove(key);
+        [key.clone()].into_iter().chain(concerned).collect()
     }
 
-    fn drop_policies(&mut self, keys: Vec<NamespacedName>, now: Timestamp) -> Vec<NamespacedName> {
-        for key in &keys {
+    /// Has a policy heard on the grounds of the same kinds in other versions of their API: the objects there are the same.
+    /// Returns the grounds to which it says something new.
+    fn invite(&mut self, key: &NamespacedName, now: Timestamp) -> Vec<PlotId> {
+        let presence = self.policies.get(key).and_then(Tracked::presence);
+        let rules: Vec<Rule> = presence.into_iter().flat_map(Policy::rules).collect();
+        let told = |(id, plot): (&PlotId, &mut Plot)| plot.invite(key, &rules, now).then_some(*id);
+        self.plots.iter_mut().filter_map(told).collect()
+    }
+
+    /// The policies on the grounds where a policy may keep objects from others.
+    fn listeners(&self, key: &NamespacedName) -> BTreeSet<NamespacedName> {
+        self.plots.values().filter(|plot| plot.ground.has_a_say(key)).flat_map(Plot::policies).collect()
+    }
+
+    fn drop_policies(&mut self, keys: &[NamespacedName], now: Timestamp) -> Vec<NamespacedName> {
+        let mut concerned: BTreeSet<_> = keys.iter().cloned().collect();
+        for key in keys {
+            concerned.extend(self.listeners(key));
             let Some(tracked) = self.policies.remove(key) else { continue };
-            for id in tracked.plots {
+            for id in tracked.plots.iter().copied().chain(self.invite(key, now)) {
                 if let Some(plot) = self.plots.get_mut(&id) {
                     plot.ground.dismiss(key, now);
                 }
@@ -420,17 +543,21 @@ impl Observed {
             }
         }
         self.watch_surroundings();
-        keys
+        concerned.into_iter().collect()
     }
 
-    fn plot_for(&mut self, kind: &GroupVersionKind) -> PlotId {
+    fn plot_for(&mut self, kind: &GroupVersionKind, now: Timestamp) -> PlotId {
         if let Some(id) = self.kinds.get(kind) {
             return *id;
         }
         self.last_id += 1;
         let mut plot = Plot::new(kind.clone());
         for (name, labels) in &self.namespaces.labels {
-            plot.put_namespace(name, Some(labels.clone()), Timestamp::UNIX_EPOCH);
+            plot.put_namespace(name, Some(labels.clone()), now);
+        }
+        for (key, tracked) in &self.policies {
+            let rules: Vec<Rule> = tracked.presence().into_iter().flat_map(Policy::rules).collect();
+            plot.invite(key, &rules, now);
         }
         self.kinds.insert(kind.clone(), self.last_id);
         self.plots.insert(self.last_id, plot);
@@ -501,7 +628,7 @@ impl Observed {
             return Vec::new();
         }
         self.take_namespace(event, now);
-        let asks = |tracked: &Tracked| tracked.spec.as_ref().is_ok_and(|policy| policy.reach.needs_labels());
+        let asks = |tracked: &Tracked| tracked.presence().is_some_and(|policy| policy.reach.needs_labels());
         let concerned = self.policies.iter().filter(|(_, tracked)| asks(tracked));
         concerned.map(|(key, _)| key.clone()).collect()
     }
@@ -535,10 +662,21 @@ impl Observed {
     }
 
     fn count(&mut self, uncounted: Uncounted) {
-        let Uncounted { feed, resource, namespace } = uncounted;
+        let Uncounted { feed, resource, scopes } = uncounted;
         let client = self.feeds.client.clone();
         self.counting.spawn(async move {
-            Counted { feed, count: count(&client, &resource, namespace.as_deref()).await }
+            let mut counted = Counted { feed, counts: Vec::new(), error: None };
+            // One after the other: nothing waits for it but deletions beyond what is known to be allowed.
+            for scope in scopes {
+                match count(&client, &resource, scope.0.as_deref()).await {
+                    Ok(count) => counted.counts.push((scope, Some(count))),
+                    Err(error) => {
+                        counted.counts.push((scope, None));
+                        counted.error = Some(error);
+                    }
+                }
+            }
+            counted
         });
     }
 
@@ -557,9 +695,19 @@ impl Observed {
 
     /// An object of which a policy has to know whether its owners exist.
     pub(super) fn take_owner_question(&mut self) -> Option<(PlotId, OwnerQuestion)> {
-        let first =
-            |(id, plot): (&PlotId, &mut Plot)| Some((*id, plot.ground.take_owner_questions(1).pop()?));
-        self.plots.iter_mut().find_map(first)
+        // The grounds take turns: one with many objects does not hold up the others.
+        let after = (Bound::Excluded(self.last_asked), Bound::Unbounded);
+        let in_turn = self.plots.range(after).chain(self.plots.range(..=self.last_asked));
+        let in_turn: Vec<PlotId> = in_turn.map(|(id, _)| *id).collect();
+        for id in in_turn {
+            if let Some(question) =
+                self.ground_mut(id).and_then(|ground| ground.take_owner_questions(1).pop())
+            {
+                self.last_asked = id;
+                return Some((id, question));
+            }
+        }
+        None
     }
 
     /// Takes in what was found of an object's owners; returns the policies that it concerns.
@@ -570,14 +718,12 @@ impl Observed {
     }
 
     /// Takes in a count; returns the policies that it concerns.
-    pub(super) fn take_counted(&mut self, counted: &Counted) -> Vec<NamespacedName> {
+    pub(super) fn take_counted(&mut self, counted: &Counted, now: Timestamp) -> Vec<NamespacedName> {
         let Some((id, _)) = self.lanes.get(&counted.feed) else { return Vec::new() };
         let Some(plot) = self.plots.get_mut(id) else { return Vec::new() };
-        match &counted.count {
-            Ok(base) => plot.counted(counted.feed, *base),
-            Err(error) => {
-                tracing::warn!(kind = %plot.kind, %error, "all objects could not be counted; a share is taken of those that are selected");
-            }
+        plot.counted(counted.feed, &counted.counts, now);
+        if let Some(error) = &counted.error {
+            tracing::warn!(kind = %plot.kind, %error, "all objects could not be counted; a share is taken of those that are selected");
         }
         plot.policies()
     }
@@ -590,9 +736,10 @@ impl Observed {
         self.watch_namespaces();
     }
 
-    /// Watches the labels of namespaces while a policy asks for them.
+    /// Watches namespaces while a policy asks for some of them: for their labels, or to count what lies in them.
     fn watch_namespaces(&mut self) {
-        let asks = |tracked: &Tracked| tracked.spec.as_ref().is_ok_and(|policy| policy.reach.needs_labels());
+        let asks =
+            |tracked: &Tracked| tracked.presence().is_some_and(|policy| policy.reach.narrows_namespaces());
         let wanted = self.policies.values().any(asks);
         if wanted == self.namespaces.feed.is_some() {
             return;

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use units::{GroupVersionKind, NamespacedName};
 use views::{Labels, Projection};
 
+use super::super::limits::COUNTED_NAMESPACES_MAX;
 use super::{believes, tell_parked};
 
 /// Tells the grounds apart.
@@ -41,8 +42,11 @@ struct Lane {
     is_listed: bool,
     /// The server does not know a field of the selector: it is applied by us.
     fields_refused: bool,
-    /// All objects where the watch looks, whether it selects them or not; none if that is not known.
-    base: Option<u64>,
+    /// How many objects there are in each of these places, whether the watch selects them or not.
+    counts: BTreeMap<Scope, u64>,
+    /// Where they are being counted.
+    counting: BTreeSet<Scope>,
+    counted_at: Option<Timestamp>,
     listed_at: Option<Timestamp>,
     /// When the listing under way began.
     listing_since: Option<Timestamp>,
@@ -73,12 +77,21 @@ pub(super) struct Wanted {
     fields_refused: bool,
 }
 
-/// All objects somewhere are to be counted, whether the watch selects them or not.
+/// All objects in some places are to be counted, whether the watch selects them or not.
 #[derive(Clone, Debug)]
 pub(super) struct Uncounted {
     pub(super) feed: FeedId,
     pub(super) resource: Arc<Resource>,
-    pub(super) namespace: Option<String>,
+    pub(super) scopes: BTreeSet<Scope>,
+}
+
+/// Which places are to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Census {
+    /// All of them.
+    Anew,
+    /// Those that have not been.
+    Missing,
 }
 
 impl Plot {
@@ -89,6 +102,13 @@ impl Plot {
     /// A rule looks here, in this form.
     pub(super) fn admit(&mut self, rule: Rule, now: Timestamp) {
         self.ground.admit(rule, now);
+    }
+
+    /// A policy has these rules, of which those on other versions of the kind are heard here, too; returns whether that is
+    /// news.
+    pub(super) fn invite(&mut self, policy: &NamespacedName, rules: &[Rule], now: Timestamp) -> bool {
+        let guests = rules.iter().filter(|rule| rule.kind().is_other_version_of(&self.kind));
+        self.ground.admit_guests(policy, guests.cloned().collect(), now)
     }
 
     /// Finds out which watches are to begin, and ends those that nobody needs; returns the ids of the ended ones.
@@ -139,7 +159,9 @@ impl Plot {
             lens,
             is_listed: false,
             fields_refused,
-            base: None,
+            counts: BTreeMap::new(),
+            counting: BTreeSet::new(),
+            counted_at: None,
             listed_at: None,
             listing_since: None,
         };
@@ -159,7 +181,10 @@ impl Plot {
                 || rule.policy.reach.namespace().map(Scope::namespace).as_ref() == Some(scope)
         };
         let rules: Vec<_> = self.ground.rules().filter(looks_here).collect();
-        let projection = Arc::new(Projection::new(rules.iter().flat_map(|rule| rule.reads())));
+        // Policies on other versions of the kind have a word on the same objects.
+        let guests = self.ground.guests_read(scope.0.as_deref());
+        let own = rules.iter().flat_map(|rule| rule.reads());
+        let projection = Arc::new(Projection::new(own.chain(guests)));
         let mut selectors = rules.iter().map(|rule| rule.target().pushed());
         let first = selectors.next().unwrap_or_default();
         let (labels, fields) = if selectors.all(|other| other == first) { first } else { (None, None) };
@@ -168,8 +193,15 @@ impl Plot {
 
     /// The watch that shows a policy's objects.
     fn lane_of(&self, policy: &Policy) -> Option<&Lane> {
-        let own = || self.lanes.get(&policy.reach.namespace().map_or(Scope::CLUSTER, Scope::namespace));
-        self.lanes.get(&Scope::CLUSTER).or_else(own)
+        self.lanes.get(&self.scope_of(policy))
+    }
+
+    /// What the watch that shows a policy's objects looks at.
+    fn scope_of(&self, policy: &Policy) -> Scope {
+        match policy.reach.namespace() {
+            Some(namespace) if !self.lanes.contains_key(&Scope::CLUSTER) => Scope::namespace(namespace),
+            _ => Scope::CLUSTER,
+        }
     }
 
     /// How far what a policy's watch shows can be relied on.
@@ -213,12 +245,28 @@ impl Plot {
     /// How many objects lie where a policy looks, whether it selects them or not; at least so many.
     pub(in super::super) fn base_of(&self, policy: &Policy) -> u64 {
         let held = self.ground.base(&policy.key);
-        let Some(lane) = self.lane_of(policy) else { return held };
-        let counts_the_same = match policy.reach.namespace() {
-            Some(_) => !self.lanes.contains_key(&Scope::CLUSTER),
-            None => policy.reach.is_everything(),
-        };
-        held.max(lane.base.filter(|_| counts_the_same).unwrap_or(0))
+        let Some(lane) = self.lane_of(policy).filter(|lane| lane.selects()) else { return held };
+        let counts = self.places_of(policy, lane).into_iter().filter_map(|place| lane.counts.get(&place));
+        held.max(counts.sum())
+    }
+
+    /// Whether it is being found out how many objects lie where a policy looks.
+    pub(super) fn is_counting(&self, policy: &Policy) -> bool {
+        let Some(lane) = self.lane_of(policy).filter(|lane| lane.selects()) else { return false };
+        self.places_of(policy, lane).iter().any(|place| !lane.counts.contains_key(place))
+    }
+
+    /// Where a policy looks, as far as what lies there can be counted.
+    fn places_of(&self, policy: &Policy, lane: &Lane) -> BTreeSet<Scope> {
+        if let Some(namespace) = policy.reach.namespace() {
+            return BTreeSet::from([Scope::namespace(namespace)]);
+        }
+        let has_namespaces = !matches!(&lane.state, PlotState::Live(resource) if !resource.namespaced);
+        if !policy.reach.narrows_namespaces() || !has_namespaces {
+            return BTreeSet::from([Scope::CLUSTER]);
+        }
+        let namespaces = self.ground.namespaces_of(policy).into_iter().take(COUNTED_NAMESPACES_MAX);
+        namespaces.map(|namespace| Scope(Some(namespace))).collect()
     }
 
     /// When all of a policy's objects were last listed together.
@@ -245,11 +293,29 @@ impl Plot {
         self.ground.put_namespace(name, labels, now);
     }
 
-    /// What a watch selects is not all that there is: the rest has been counted.
-    pub(super) fn counted(&mut self, id: FeedId, base: u64) {
-        if let Some(lane) = self.lanes.values_mut().find(|lane| lane.id == id) {
-            lane.base = Some(base);
+    /// What a watch selects is not all that there is: all has been counted, as far as it could be. Of a place that could not
+    /// be counted, the last number stands.
+    pub(super) fn counted(&mut self, id: FeedId, counts: &[(Scope, Option<u64>)], now: Timestamp) {
+        let Some(lane) = self.lanes.values_mut().find(|lane| lane.id == id) else { return };
+        lane.counted_at = Some(now);
+        for (place, count) in counts {
+            lane.counting.remove(place);
+            let known = lane.counts.entry(place.clone()).or_default();
+            *known = count.unwrap_or(*known);
         }
+    }
+
+    /// What is still to be counted for a policy.
+    pub(super) fn uncounted_for(&mut self, policy: &Policy) -> Option<Uncounted> {
+        let scope = self.scope_of(policy);
+        self.uncounted_by(&scope, Census::Missing)
+    }
+
+    /// What is to be counted anew for a policy, unless that was done since this moment.
+    pub(super) fn uncounted_since(&mut self, policy: &Policy, since: Timestamp) -> Option<Uncounted> {
+        self.lane_of(policy).filter(|lane| lane.counted_at.is_none_or(|at| at < since))?;
+        let scope = self.scope_of(policy);
+        self.uncounted_by(&scope, Census::Anew)
     }
 
     /// Takes in what a watch shows; says what is to be counted after it, and whether the watches are to be arranged anew.
@@ -290,8 +356,7 @@ impl Plot {
             FeedEvent::State(FeedState::Live(resource)) => {
                 lane.state = PlotState::of(resource);
                 // Some listings are complete before it is said what was listed.
-                let is_uncounted = lane.is_listed && lane.base.is_none();
-                return (if is_uncounted { self.uncounted(scope) } else { None }, false);
+                return (self.uncounted_by(scope, Census::Missing), false);
             }
             FeedEvent::State(FeedState::Parked(parked)) => {
                 lane.tell_parked(&parked, &self.kind, scope);
@@ -312,7 +377,7 @@ impl Plot {
         // A watch that has just begun to select shows fewer objects than the one before it, and rightly so.
         if !lane.is_listed || believes(&mut lane.guard, known, lacked, lacked_again) {
             self.finish_listing(scope, metrics, now);
-            return self.uncounted(scope);
+            return self.uncounted_by(scope, Census::Anew);
         }
         metrics.count(MetricName::MassChangeDoubts, &[]);
         tracing::warn!(kind = %self.kind, namespace = scope.0.as_deref(), known, lacked, "a listing is not believed");
@@ -337,11 +402,22 @@ impl Plot {
         }
     }
 
-    fn uncounted(&self, scope: &Scope) -> Option<Uncounted> {
-        let lane = self.lanes.get(scope).filter(|lane| lane.lens.pushed != Pushed::default())?;
+    /// What is to be counted beside a watch that has listed all that it selects; from now on it is being counted.
+    fn uncounted_by(&mut self, scope: &Scope, census: Census) -> Option<Uncounted> {
+        let lane = self.lanes.get(scope).filter(|lane| lane.is_listed && lane.selects())?;
         let PlotState::Live(resource) = &lane.state else { return None };
-        let namespace = scope.0.as_deref().map(str::to_owned);
-        Some(Uncounted { feed: lane.id, resource: Arc::clone(resource), namespace })
+        let policies: BTreeMap<_, _> =
+            self.ground.rules().map(|rule| (&rule.policy.key, &rule.policy)).collect();
+        let is_its = |policy: &&Arc<Policy>| self.scope_of(policy) == *scope;
+        let places = policies.into_values().filter(is_its).flat_map(|policy| self.places_of(policy, lane));
+        let is_open = |place: &Scope| {
+            !lane.counting.contains(place) && (census == Census::Anew || !lane.counts.contains_key(place))
+        };
+        let scopes: BTreeSet<_> = places.filter(is_open).collect();
+        let uncounted = Uncounted { feed: lane.id, resource: Arc::clone(resource), scopes };
+        let lane = self.lanes.get_mut(scope)?;
+        lane.counting.extend(uncounted.scopes.iter().cloned());
+        Some(uncounted).filter(|uncounted| !uncounted.scopes.is_empty())
     }
 }
 
@@ -380,6 +456,11 @@ impl PlotState {
 }
 
 impl Lane {
+    /// Whether it shows only a part of what there is.
+    fn selects(&self) -> bool {
+        self.lens.pushed != Pushed::default()
+    }
+
     /// Tells it once: while the reason stays the same, every further try would say it again.
     fn tell_parked(&self, parked: &Parked, kind: &GroupVersionKind, scope: &Scope) {
         let reason = parked.to_string();

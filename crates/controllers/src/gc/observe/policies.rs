@@ -6,15 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::garbage_collection::Accepted;
+use api::garbage_collection::{Accepted, Action, PolicyMode, TargetResource};
 use api::{Author, AuthorUnknown, GarbageCollectionPolicySpec, GarbageCollectionPolicyStatus, Rail, Rails};
 use chassis::{
     Continuity, FeedId, FeedTarget, InvalidServiceAccount, Pushed, Representation, ServiceAccountName, View,
 };
 use control::{MassChange, MassChangeRules};
 use gc::{Invalid, Policy, Written};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
+use serde_json::Value;
 use units::{GroupVersionKind, NamespacedName, ResourceVersion, Uid};
 
 use super::plots::PlotId;
@@ -30,12 +32,19 @@ pub(in super::super) enum PolicyKind {
 }
 
 /// A policy of either kind.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(in super::super) struct AnyPolicy {
     pub(super) metadata: ObjectMeta,
-    pub(super) spec: GarbageCollectionPolicySpec,
-    #[serde(default)]
+    pub(super) spec: Result<GarbageCollectionPolicySpec, Misread>,
     pub(super) status: Option<GarbageCollectionPolicyStatus>,
+}
+
+/// A spec that cannot be understood.
+#[derive(Debug)]
+pub(super) struct Misread {
+    error: String,
+    /// What can be told of it: its kinds, and whether it has a say in what other policies do.
+    outline: Box<GarbageCollectionPolicySpec>,
 }
 
 /// A policy as it stands in the cluster.
@@ -46,6 +55,8 @@ pub(in super::super) struct Tracked {
     pub(in super::super) version: Option<ResourceVersion>,
     /// The policy, or why it cannot be acted on.
     pub(in super::super) spec: Result<Arc<Policy>, Unusable>,
+    /// What goes on keeping objects from other policies for a policy that cannot be acted on.
+    pub(super) stand_in: Option<Arc<Policy>>,
     /// The status as it stands in the cluster.
     pub(in super::super) status: GarbageCollectionPolicyStatus,
     /// Whose rights the policy is carried out with.
@@ -142,7 +153,28 @@ impl View for AnyPolicy {
     type Context = ();
 
     fn read(object: &str, (): &()) -> serde_json::Result<Self> {
-        serde_json::from_str(object)
+        #[derive(Deserialize)]
+        struct Whole {
+            metadata: ObjectMeta,
+            spec: GarbageCollectionPolicySpec,
+            #[serde(default)]
+            status: Option<GarbageCollectionPolicyStatus>,
+        }
+        #[derive(Deserialize)]
+        struct Remains {
+            metadata: ObjectMeta,
+            #[serde(default)]
+            spec: Value,
+            #[serde(default)]
+            status: Value,
+        }
+        let error = match serde_json::from_str(object) {
+            Ok(Whole { metadata, spec, status }) => return Ok(Self { metadata, spec: Ok(spec), status }),
+            Err(error) => without_place(&error),
+        };
+        let Remains { metadata, spec, status } = serde_json::from_str(object)?;
+        let spec = Err(Misread { error, outline: Box::new(outline(&spec)) });
+        Ok(Self { metadata, spec, status: serde_json::from_value(status).ok() })
     }
 
     fn resource_version(&self) -> Option<ResourceVersion> {
@@ -157,9 +189,8 @@ impl AnyPolicy {
     }
 
     pub(super) fn compile(&self, rails: &Rails) -> Result<Arc<Policy>, Unusable> {
-        let is_namespaced = self.metadata.namespace.is_some();
-        let written = Written { is_namespaced, metadata: &self.metadata, spec: &self.spec };
-        let policy = Policy::compile(written, rails)?;
+        let spec = self.spec.as_ref().map_err(|misread| Unusable::Unreadable(misread.error.clone()))?;
+        let policy = Policy::compile(self.written(spec), rails)?;
         if let Some(account) = &policy.acts_as {
             ServiceAccountName::new(&account.namespace, &account.name)?;
         }
@@ -169,18 +200,75 @@ impl AnyPolicy {
         }
     }
 
+    /// What stands in for it while it cannot be acted on.
+    pub(super) fn stand_in(&self, rails: &Rails) -> Option<Arc<Policy>> {
+        let spec = self.spec.as_ref().unwrap_or_else(|misread| &misread.outline);
+        Policy::stand_in(self.written(spec), rails).map(Arc::new)
+    }
+
+    fn written<'a>(&'a self, spec: &'a GarbageCollectionPolicySpec) -> Written<'a> {
+        Written { is_namespaced: self.metadata.namespace.is_some(), metadata: &self.metadata, spec }
+    }
+
     pub(super) fn author(&self) -> Result<Author, AuthorUnknown> {
         Author::read(self.metadata.annotations.as_ref().unwrap_or(&BTreeMap::new()))
     }
 }
 
+/// What is wrong, without where: that moves with our telling of it in the status.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
+}
+
+/// What can be told of a spec that cannot be understood. A word that is not known may forbid.
+fn outline(spec: &Value) -> GarbageCollectionPolicySpec {
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let target = |value: &Value| TargetResource {
+        api_version: text(value, "apiVersion"),
+        kind: text(value, "kind"),
+        ..TargetResource::default()
+    };
+    let several = spec.get("targetResources").and_then(Value::as_array).into_iter().flatten();
+    let truth = |value: Option<&Value>| value.and_then(Value::as_bool).unwrap_or_default();
+    let mut outline = GarbageCollectionPolicySpec {
+        target_resources: spec.get("targetResource").into_iter().chain(several).map(target).collect(),
+        action: if matches!(&*text(spec, "action"), "" | "Delete") { Action::Delete } else { Action::Keep },
+        mode: if matches!(&*text(spec, "mode"), "" | "Plan") {
+            PolicyMode::Plan
+        } else {
+            PolicyMode::Enforce
+        },
+        paused: truth(spec.get("paused")),
+        ..GarbageCollectionPolicySpec::default()
+    };
+    let priority = spec.get("priority").and_then(Value::as_i64).unwrap_or_default();
+    outline.priority = i32::try_from(priority).unwrap_or_default();
+    outline.behavior.dry_run = truth(spec.pointer("/behavior/dryRun"));
+    outline
+}
+
 impl Tracked {
+    /// The policy as it looks at grounds: itself, or what stands in for it.
+    pub(super) fn presence(&self) -> Option<&Arc<Policy>> {
+        self.spec.as_ref().ok().or(self.stand_in.as_ref())
+    }
+
     /// Whether this is the form of the policy that was compiled: annotations may lift what a spec alone may not.
     pub(super) fn is_of(&self, policy: &AnyPolicy) -> bool {
         let approval = gc::Approval::read(policy.metadata.annotations.as_ref());
         policy.metadata.generation.is_some()
             && self.generation == policy.metadata.generation
             && self.spec.as_ref().is_ok_and(|known| known.approval == approval)
+    }
+
+    /// Whether it deletes nothing until somebody does something: grants a right, or approves it.
+    pub(in super::super) fn awaits_somebody(&self, now: Timestamp) -> bool {
+        let is_gated = |policy: &Arc<Policy>| policy.is_unselective() && !policy.is_approved(now);
+        matches!(self.verdict, AuthorVerdict::Unknown(_) | AuthorVerdict::Forbidden(_))
+            || matches!(self.acceptance, Acceptance::Waits { .. })
+            || self.spec.as_ref().is_ok_and(is_gated)
     }
 
     /// What was let through last, whatever has become of the spec since.
@@ -264,5 +352,41 @@ impl Listing {
     pub(super) fn believe(&mut self) {
         self.shown = None;
         self.lacked.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What stands in for a policy with this spec, which a newer version of us has written.
+    fn stand_in(change: impl FnOnce(&mut Value)) -> Option<Arc<Policy>> {
+        let mut spec = json!({
+            "targetResource": {"apiVersion": "v1", "kind": "ConfigMap"}, "mode": "Enforce", "laterField": true,
+        });
+        change(&mut spec);
+        let policy = json!({"metadata": {"name": "keep", "namespace": "team"}, "spec": spec});
+        let policy = AnyPolicy::read(&policy.to_string(), &()).unwrap();
+        let rails = Rails::new("grounds");
+        let unusable = policy.compile(&rails).unwrap_err().to_string();
+        assert!(
+            unusable.starts_with("the policy cannot be understood") && !unusable.contains("line"),
+            "{unusable}"
+        );
+        policy.stand_in(&rails)
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_understood_goes_on_keeping() {
+        let keeps = stand_in(|spec| spec["action"] = json!("Keep")).unwrap();
+        assert_eq!((keeps.action, keeps.mode), (Action::Keep, gc::Mode::Paused));
+        assert_eq!(keeps.targets[0].kind.kind, "ConfigMap");
+        let later = stand_in(|spec| spec["action"] = json!("Archive")).unwrap();
+        assert_eq!(later.action, Action::Keep, "a word that is not known may forbid");
+        let ranks = stand_in(|spec| spec["priority"] = json!(7)).unwrap();
+        assert_eq!((ranks.action, ranks.mode, ranks.priority), (Action::Delete, gc::Mode::Paused, 7));
+        assert!(stand_in(|spec| spec["mode"] = json!("Plan")).is_none());
+        assert!(stand_in(|spec| spec["targetResource"] = json!("configmaps")).is_none());
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use api::garbage_collection::Lateness;
+use api::garbage_collection::{Finalizing, Lateness};
 use api::{GarbageCollectionPolicyStatus, GcReason};
 use chassis::{MetricName, Metrics};
 use control::Mutant;
@@ -16,6 +16,7 @@ use units::{GroupVersionKind, NamespacedName, ResourceVersion, Uid};
 use super::super::author::AuthorVerdict;
 use super::super::limits::EVENT_NAMES_MAX;
 use super::super::observe::{Acceptance, PlotState, Unusable};
+use super::super::turns::Denial;
 use super::say::Said;
 
 /// What a report about one policy is decided on.
@@ -54,8 +55,12 @@ pub(in super::super) struct Seen {
     pub(super) lateness: Option<Lateness>,
     /// When all objects were last looked at together.
     pub(super) listed_at: Option<Timestamp>,
-    /// The server's words, if it denied the last deletion.
-    pub(super) denied: Option<String>,
+    /// What the server denied last, and with which words.
+    pub(super) denied: Option<Denial>,
+    /// What the policy has deleted that hangs on its finalizer.
+    pub(super) finalizing: Vec<Finalizing>,
+    /// One object that is being deleted, and hangs on finalizers that the policy does not take off; and why.
+    pub(super) held: Option<String>,
     /// Whether this is the last that will be seen before the end.
     pub(super) is_last: bool,
 }

@@ -1,6 +1,7 @@
 //! `Ready`, `Reconciling` and `Stalled`, summarised once from what stands in a policy's way.
 
 use api::garbage_collection::Action;
+use api::limits::FINALIZING_MAX;
 use api::{Condition, ConditionStatus, ConditionType, GcReason};
 use chassis::Parked;
 use gc::{Bucket, Gate, Mode, Policy};
@@ -11,6 +12,7 @@ use units::span_text;
 use super::super::author::AuthorVerdict;
 use super::super::limits::DUE_COUNT_MAX;
 use super::super::observe::{Acceptance, PlotState, Unusable};
+use super::super::turns::Denial;
 use super::board::{BudgetSeen, Seen};
 use super::whole_second;
 
@@ -74,7 +76,7 @@ impl Situation {
 
 /// The right that the server's last denial spoke of.
 fn denied(seen: &Seen, policy: &Policy) -> Option<String> {
-    let message = seen.denied.as_ref().filter(|_| policy.mode == Mode::Enforce)?;
+    let Denial { verb, message } = seen.denied.as_ref().filter(|_| policy.mode == Mode::Enforce)?;
     let resources = seen.plots.iter().filter_map(|plot| match plot {
         PlotState::Live(resource) => Some(format!("`{}`", resource.name())),
         _ => None,
@@ -83,7 +85,7 @@ fn denied(seen: &Seen, policy: &Policy) -> Option<String> {
         || "the service account".to_owned(),
         |account| format!("the service account `{account}`, as which the policy acts,"),
     );
-    Some(format!("{who} lacks `delete` on {}: {message}", resources.collect::<Vec<_>>().join(" or ")))
+    Some(format!("{who} lacks `{verb}` on {}: {message}", resources.collect::<Vec<_>>().join(" or ")))
 }
 
 /// What stands in a policy's way because of its author.
@@ -152,6 +154,13 @@ fn enforces(seen: &Seen, policy: &Policy) -> Situation {
     if let Some(message) = budget_exceeded(seen, policy) {
         return Situation::Underway(GcReason::BudgetExceeded, message);
     }
+    if seen.finalizing.len() >= FINALIZING_MAX {
+        let message = format!(
+            "{} objects that the policy has deleted hang on the finalizer that it takes off; it deletes no more until some of them are free",
+            seen.finalizing.len()
+        );
+        return Situation::Underway(GcReason::FinalizersRemain, message);
+    }
     match seen.gate {
         Gate::OutsideWindow { opens_at } if seen.due > 0 => Situation::Works(
             GcReason::OutsideWindow,
@@ -208,6 +217,15 @@ fn unresolvable(seen: &Seen) -> Option<String> {
     Some(format!("of {count} {objects} it cannot be told when their time is up; they stay. One is {first}"))
 }
 
+fn held(seen: &Seen) -> Option<String> {
+    let first = seen.held.as_ref()?;
+    let count = seen.counts.of(Bucket::Held);
+    let objects = if count == 1 { "object is" } else { "objects are" };
+    Some(format!(
+        "{count} {objects} being deleted, and held by finalizers that the policy does not take off. One is {first}"
+    ))
+}
+
 /// All conditions; the time of the last change is kept where nothing has changed.
 pub(super) fn conditions(
     seen: &Seen,
@@ -240,6 +258,9 @@ pub(super) fn conditions(
             }
             (ConditionType::Unresolvable, _) => {
                 while_it_lasts(unresolvable(seen).map(|message| (GcReason::ObjectsUnresolvable, message)))
+            }
+            (ConditionType::HeldByFinalizers, _) => {
+                while_it_lasts(held(seen).map(|message| (GcReason::FinalizersRemain, message)))
             }
         }
     };
@@ -275,6 +296,7 @@ fn condition(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use api::garbage_collection::Finalizing;
     use api::{GarbageCollectionPolicy, Rails};
     use gc::Counts;
     use serde_json::{Value, json};
@@ -316,7 +338,22 @@ mod tests {
             lateness: None,
             listed_at: None,
             denied: None,
+            finalizing: Vec::new(),
+            held: None,
             is_last: false,
+        }
+    }
+
+    fn denial(verb: &'static str) -> Denial {
+        Denial { verb, message: "no".to_owned() }
+    }
+
+    #[test]
+    fn what_was_denied_is_named_by_its_verb() {
+        for verb in ["delete", "patch"] {
+            let seen = Seen { denied: Some(denial(verb)), ..seen(1, |_| {}) };
+            let said = Situation::of(&seen).message().to_owned();
+            assert!(said.contains(&format!("lacks `{verb}` on `pods`")), "{said}");
         }
     }
 
@@ -367,7 +404,7 @@ mod tests {
                 vec!["Stalled=AuthorForbidden", "PermissionDenied=AuthorForbidden"],
             ),
             (
-                Seen { denied: Some("no".to_owned()), ..plain() },
+                Seen { denied: Some(denial("delete")), ..plain() },
                 vec!["Stalled=Forbidden", "PermissionDenied=Forbidden"],
             ),
             (
@@ -377,6 +414,14 @@ mod tests {
             (
                 Seen { unresolvable: Some("Pod team/a: it is odd".to_owned()), ..plain() },
                 vec!["Ready=Collecting", "Unresolvable=ObjectsUnresolvable"],
+            ),
+            (
+                Seen { held: Some("Pod team/a: it is odd".to_owned()), ..plain() },
+                vec!["Ready=Collecting", "HeldByFinalizers=FinalizersRemain"],
+            ),
+            (
+                Seen { finalizing: vec![Finalizing::default(); FINALIZING_MAX], ..plain() },
+                vec!["Reconciling=FinalizersRemain"],
             ),
             (Seen { plots: vec![PlotState::Listing], ..plain() }, vec!["Reconciling=Listing"]),
         ];
@@ -394,7 +439,7 @@ mod tests {
         let paused = at(&seen(2, |spec| spec["paused"] = json!(true)), &works, 20);
         assert_eq!(paused[0].last_transition_time, Time(second(10)));
         assert_eq!((paused[0].reason.as_str(), paused[0].observed_generation), ("Paused", Some(2)));
-        let stuck = at(&Seen { denied: Some(String::new()), ..seen(3, |_| {}) }, &paused, 30);
+        let stuck = at(&Seen { denied: Some(denial("delete")), ..seen(3, |_| {}) }, &paused, 30);
         assert_eq!(stuck[0].last_transition_time, Time(second(30)));
         assert_eq!(stuck[1].last_transition_time, Time(second(10)));
     }

@@ -1,10 +1,13 @@
 //! What is to be said of a policy: pure.
 
+use std::time::Duration;
+
 use api::garbage_collection::{BudgetUse, ReasonCount};
 use api::{ConditionStatus, ConditionType, EventReason, GarbageCollectionPolicyStatus, GcReason};
 use chassis::{Event, EventType, Regarding};
 use gc::{Bucket, Due, End, Gate, Mode, Policy};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use units::{GroupVersionKind, NamespacedName};
 
 use super::board::{Seen, Snapshot, Tally};
@@ -69,15 +72,34 @@ fn status(snapshot: &Snapshot, situation: &Situation, now: Timestamp) -> Garbage
         reasons: reasons(seen),
         next_expiry: seen.next_expiry.and_then(whole_second),
         last_deletion: tally.last_deletion.and_then(whole_second),
-        last_run: seen.listed_at.and_then(whole_second),
+        last_run: last_run(seen, before),
         lateness: seen.lateness.clone().or_else(|| before.lateness.clone()),
         target: policy.map(|policy| policy.target_text()),
         when: policy.map(|policy| policy.when_text()),
         spec_hash: policy.map(|policy| policy.spec_hash.to_string()),
         accepted: seen.acceptance.accepted().cloned(),
         budget: policy.filter(|policy| policy.budget.is_limited()).map(|policy| budget(seen, policy)),
+        // What cannot be understood for now may be mended, and goes on with what it has done.
+        finalizing: if policy.is_some() { seen.finalizing.clone() } else { before.finalizing.clone() },
         conditions: conditions(seen, situation, &before.conditions, now),
     }
+}
+
+/// When all objects were last looked at together. Only what comes of the policy itself is told: that another one begins their
+/// watch anew, or that a watch breaks, is no news of it, and changes its status as little as it changes what it does.
+fn last_run(seen: &Seen, before: &GarbageCollectionPolicyStatus) -> Option<Time> {
+    let listed_at = seen.listed_at?;
+    let told = before.last_run.as_ref().filter(|_| before.observed_generation == seen.generation);
+    let interval = seen.spec.as_ref().map_or(Duration::ZERO, |policy| policy.evaluation_interval);
+    match told {
+        Some(told) if !is_news(told.0, listed_at, interval) => Some(told.clone()),
+        _ => whole_second(listed_at),
+    }
+}
+
+/// Whether a listing is one that the interval asks for: those lie more than half of it apart.
+fn is_news(told: Timestamp, listed_at: Timestamp, interval: Duration) -> bool {
+    listed_at >= after(told, interval / 2)
 }
 
 /// Objects by the reason that a plan would give; what is due and what is not are told apart.
@@ -185,4 +207,20 @@ fn turned(
     let type_ = if stalled { EventType::Warning } else { EventType::Normal };
     let reason = GcReason::ALL.into_iter().find(|reason| reason.name() == ready.reason)?;
     Some((type_, reason.name(), ready.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_listing_that_the_interval_asks_for_is_news() {
+        let is_news = |told, listed| {
+            let second = |second| Timestamp::from_second(second).unwrap();
+            is_news(second(told), second(listed), Duration::from_hours(1))
+        };
+        assert!(!is_news(1_000, 1_000) && !is_news(1_000, 2_799));
+        assert!(is_news(1_000, 2_800) && is_news(1_000, 4_600));
+        assert!(!is_news(1_000, 900), "whoever led before has looked later");
+    }
 }

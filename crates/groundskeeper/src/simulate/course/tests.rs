@@ -184,3 +184,29 @@ proptest! {
         prop_assert_eq!(course.events.len(), gone.len());
     }
 }
+
+#[test]
+fn only_what_was_approved_goes_beyond_the_budget() {
+    let kinds = |kind: &str| json!({"apiVersion": "v1", "kind": kind});
+    let spec = json!({
+        "targetResource": null, "targetResources": [kinds("ConfigMap"), kinds("Secret")],
+        "budget": {"count": 0},
+    });
+    let plain = policy("sweep", spec);
+    let approval = gc::Approval { spec_hash: plain.spec_hash.clone(), at: at(70) };
+    let mut sweep = Policy::clone(&plain);
+    sweep.approval = Some(approval);
+    let sweep = Arc::new(sweep);
+    // The ConfigMap falls due after the approval, and the Secret before.
+    let mut scene = scene(&[Arc::clone(&sweep)], &[(30, "a")], 100);
+    let secret = json!({"metadata": {
+        "name": "approved", "namespace": "team", "uid": "s", "resourceVersion": "1",
+        "creationTimestamp": at(0).to_string(),
+    }});
+    let projection = Arc::new(Projection::new(Vec::new()));
+    scene.put(&sweep.targets[1].kind, views::Object::read(&secret.to_string(), &projection).unwrap().into());
+    let course = follow(&mut scene, at(1_000), 100);
+    let names: Vec<_> = told(&course).into_iter().map(|(_, _, name)| name.to_owned()).collect();
+    assert_eq!(names, ["approved"]);
+    assert_eq!(course.accounts[0].waiting, 1);
+}

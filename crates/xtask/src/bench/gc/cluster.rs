@@ -50,6 +50,7 @@ impl Bench {
         println!("starting etcd and kube-apiserver…");
         let cluster = ControlPlane::start(Options::api_server_only()).await?;
         operator::install_all(&cluster, &binary)?;
+        operator::served(&cluster).await?;
         let admin = cluster.admin().client()?;
         Ok(Self { cluster, binary, admin })
     }
