@@ -14,8 +14,12 @@ mod events;
 #[allow(clippy::duplicated_attributes, reason = "each printer column has attributes of its own")]
 pub mod garbage_collection;
 pub mod limits;
+#[allow(unreachable_pub, reason = "the derives repeat our types inside of functions")]
+#[allow(clippy::duplicated_attributes, reason = "each printer column has attributes of its own")]
+pub mod node_cleanup;
 pub mod protection;
 mod schema;
+pub mod selector;
 
 pub use author::{AUTHOR_ANNOTATION, AUTHOR_GROUPS_ANNOTATION, Author, AuthorUnknown};
 pub use conditions::{Condition, ConditionStatus, ConditionType, GcReason};
@@ -24,10 +28,11 @@ pub use garbage_collection::{
     ClusterGarbageCollectionPolicy, GarbageCollectionPolicy, GarbageCollectionPolicySpec,
     GarbageCollectionPolicyStatus,
 };
+pub use node_cleanup::{CleanupPlugin, DrainRule, NodeCleanup, NodeCleanupPolicy, NodeMaintenance};
 pub use protection::{NamedRails, Rail, Rails, Unlock};
 pub use schema::{AnyScalar, IntOrText};
 
-pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 /// The API group of all our kinds.
 pub const GROUP: &str = "groundskeeper.dev";
@@ -43,6 +48,20 @@ pub fn crds()
 -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
     use kube::CustomResourceExt as _;
     vec![GarbageCollectionPolicy::crd(), ClusterGarbageCollectionPolicy::crd()]
+}
+
+/// The CustomResourceDefinitions of node cleanup. They are not installed before there is a controller that acts on them;
+/// `groundskeeper nodes plan` reads their manifests.
+pub fn node_crds()
+-> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
+    use kube::CustomResourceExt as _;
+    vec![
+        NodeCleanupPolicy::crd(),
+        NodeCleanup::crd(),
+        NodeMaintenance::crd(),
+        DrainRule::crd(),
+        CleanupPlugin::crd(),
+    ]
 }
 
 #[cfg(test)]
@@ -62,7 +81,7 @@ mod tests {
 
     fn all_properties() -> Vec<(String, Value)> {
         let mut found = Vec::new();
-        for crd in crds() {
+        for crd in crds().into_iter().chain(node_crds()) {
             let crd = serde_json::to_value(crd).unwrap();
             properties(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], "", &mut found);
         }
@@ -82,6 +101,8 @@ mod tests {
     fn every_field_of_a_spec_is_bounded() {
         for (path, property) in all_properties().into_iter().filter(|(path, _)| path.starts_with(".spec")) {
             let bounded = match property["type"].as_str() {
+                // A time is as long as times are: the API server refuses what is none.
+                Some("string") if property["format"] == "date-time" => true,
                 Some("string") => property.get("maxLength").is_some() || property.get("enum").is_some(),
                 Some("integer") => property.get("maximum").is_some() && property.get("minimum").is_some(),
                 Some("array") => property.get("maxItems").is_some(),

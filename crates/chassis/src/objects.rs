@@ -15,6 +15,7 @@ use units::{ApiVersion, GroupVersionKind};
 use crate::client::{ask_for, bounded, get};
 use crate::discovery::Resource;
 use crate::error::{ApiError, Class, Classify};
+use crate::limits::LIST_PAGE_OBJECTS;
 use crate::paths;
 
 /// Our name in `managedFields`.
@@ -129,6 +130,33 @@ pub async fn look_for(
     match list.get_mut("items").map(Value::take) {
         Some(Value::Array(items)) => Ok((items, more)),
         _ => Err(ApiError::Garbled(format!("{path} is no list"))),
+    }
+}
+
+/// Reads all objects of a kind in all namespaces, as far as a field selector selects them, in pages of
+/// [`LIST_PAGE_OBJECTS`](crate::limits::LIST_PAGE_OBJECTS).
+pub async fn list(
+    client: &Client,
+    resource: &Resource,
+    fields: Option<&str>,
+) -> Result<Vec<Value>, ApiError> {
+    let collection = paths::collection(&resource.kind.api_version, &resource.plural, None);
+    let fields =
+        fields.map(|fields| format!("&fieldSelector={}", paths::segment(fields))).unwrap_or_default();
+    let mut objects = Vec::new();
+    let mut next = String::new();
+    loop {
+        let path = format!("{collection}?limit={LIST_PAGE_OBJECTS}{fields}{next}");
+        let mut page: Value = ask_for(client, get(&path, "application/json")?).await?;
+        match page.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => objects.extend(items),
+            Some(Value::Null) => {}
+            _ => return Err(ApiError::Garbled(format!("{path} is no list"))),
+        }
+        match page.pointer("/metadata/continue").and_then(Value::as_str) {
+            Some(at) if !at.is_empty() => next = format!("&continue={}", paths::segment(at)),
+            _ => return Ok(objects),
+        }
     }
 }
 

@@ -45,11 +45,13 @@ pub enum Mutant {
     NoRails,
     /// An object's labels are believed to be as they were when it was first seen.
     StaleLabelsBelieved,
+    /// Pods are asked to leave as soon as their node is cordoned, while some may still be on their way to it.
+    NoSettleTime,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NoUidPrecondition,
         Self::NoResourceVersion,
         Self::NoEpochCheck,
@@ -67,6 +69,7 @@ impl Mutant {
         Self::BaseAfterFiltering,
         Self::NoRails,
         Self::StaleLabelsBelieved,
+        Self::NoSettleTime,
     ];
 
     /// The name, as the environment gives it.
@@ -89,6 +92,7 @@ impl Mutant {
             Self::BaseAfterFiltering => "base-after-filtering",
             Self::NoRails => "no-rails",
             Self::StaleLabelsBelieved => "stale-labels-believed",
+            Self::NoSettleTime => "no-settle-time",
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use api::AnyScalar;
 use api::garbage_collection::{FieldCondition, KeyCondition, Operator};
+use api::selector::is_label_key;
 use regex::{Regex, RegexBuilder};
 use units::{InvalidFieldPath, KeyPath};
 
@@ -14,7 +15,6 @@ use crate::limits::{
 use crate::literal::{Bound, Literal};
 use crate::object::Object;
 use crate::place::{Found, Place, excerpt};
-use crate::selector::is_label_key;
 
 /// A condition on a field that has been checked.
 #[derive(Clone, Debug, PartialEq)]

@@ -32,7 +32,6 @@ mod plan;
 mod policy;
 mod scope;
 mod selectable;
-mod selector;
 mod target;
 #[cfg(test)]
 mod testing;
@@ -56,7 +55,6 @@ pub use object::{Object, OwnersSeen};
 pub use owners::{Owner, OwnerUnwanted, owner_path, owners};
 pub use plan::{Item, ObjectName, Outlook, Plan, Summary};
 pub use policy::{Mode, Policy, Reach, Rule, Written, lies_in_no_namespace};
-pub use selector::{InvalidSelector, Selector};
 pub use target::{InvalidTarget, NamespaceRule, Selected, TargetRule, Unselected};
 pub use when::{Expiry, InvalidWhen, NotDue, Unresolved, When};
 pub use which::{Held, InvalidCondition, InvalidWhich, Unmet, Which};

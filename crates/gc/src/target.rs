@@ -4,16 +4,16 @@
 //! files says the same. Knows nothing of time. Whether an owner exists is for the caller to find out.
 
 use api::garbage_collection::{NamespaceSelection, TargetResource};
+use api::selector::{InvalidSelector, Selector};
 use units::{FieldPath, Glob, GroupVersionKind, InvalidApiVersion, InvalidFieldPath, InvalidGlob, KeyPath};
 use views::Labels;
 
-use crate::limits::{FIELDS_MAX, NAMES_MAX, NAMES_SHOWN_MAX};
+use crate::limits::{FIELDS_MAX, NAMES_MAX, NAMES_SHOWN_MAX, SELECTOR_CHARS_MAX};
 use crate::literal::Literal;
 use crate::object::Object;
 use crate::owners::{Owned, OwnerRule, OwnerUnwanted, is_kind, owner_path};
-use crate::place::{Place, excerpt};
+use crate::place::{Place, excerpt, shortened};
 use crate::selectable::{self, Selectable};
-use crate::selector::{InvalidSelector, Selector};
 
 /// One kind of object, and which objects of it, compiled.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,7 +191,7 @@ impl TargetRule {
     /// Why an object is not selected, in words; nothing of one that is, or may be.
     pub(crate) fn why_unselected(&self, object: &Object) -> Box<str> {
         let Selected::No(why) = self.selects(object) else { return "".into() };
-        let selector = || self.labels.unmet(&object.labels).unwrap_or_default();
+        let selector = || term(self.labels.unmet(&object.labels));
         match &why {
             Unselected::Labels => format!("its labels do not meet `{}` of labelSelector", selector()).into(),
             Unselected::Name => format!("its name is not among names: {}", some_of(&self.names)).into(),
@@ -259,6 +259,11 @@ fn globs(field: &'static str, names: &[String]) -> Result<Box<[Glob]>, InvalidTa
     names.iter().map(glob).collect()
 }
 
+/// A selector's term as messages repeat it.
+fn term(term: Option<String>) -> Box<str> {
+    term.map(|term| shortened(&term, SELECTOR_CHARS_MAX)).unwrap_or_default()
+}
+
 /// Whether every name is among these.
 fn is_any(names: &[Glob]) -> bool {
     names.is_empty() || names.iter().any(|name| name.as_str().bytes().all(|byte| byte == b'*'))
@@ -316,7 +321,7 @@ impl NamespaceRule {
         } else if !self.names.is_empty() && !is_one_of(&self.names) {
             format!("is not among namespaces.names: {}", some_of(&self.names))
         } else if let Some(labels) = labels {
-            let unmet = self.selector.unmet(labels).unwrap_or_default();
+            let unmet = term(self.selector.unmet(labels));
             format!("has no labels that meet `{unmet}` of namespaces.selector")
         } else {
             "has labels that are not known, and namespaces.selector asks for some".to_owned()

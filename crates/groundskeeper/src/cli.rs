@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    approve, audit, check, config, diff, explain, hold, import, install, manifests, plan, run, simulate,
-    uninstall, why,
+    approve, audit, check, config, diff, explain, hold, import, install, manifests, nodes, plan, run,
+    simulate, uninstall, why,
 };
 
 /// Keeps a Kubernetes cluster's grounds: deletes objects when their time is up, by policies.
@@ -64,6 +64,9 @@ enum Command {
     /// Let an object go again that was held.
     #[command(after_long_help = hold::HELP)]
     Unhold(hold::UnholdArgs),
+    /// Ask about nodes that leave.
+    #[command(subcommand)]
+    Nodes(nodes::Command),
     /// Check what the ledger holds.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -96,6 +99,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Approve(args) => return approve::run(args).await,
         Command::Hold(args) => return hold::hold(args).await,
         Command::Unhold(args) => return hold::unhold(args).await,
+        Command::Nodes(command) => return nodes::run(command).await,
         Command::Audit(command) => return audit::run(command).await,
         Command::Why(args) => return why::run(args).await,
     }?;

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod manifests;
 mod moment;
 mod names;
+pub mod nodes;
 mod output;
 pub mod plan;
 mod progress;

@@ -8,6 +8,7 @@
 mod glob;
 mod identity;
 mod kind;
+mod labelled;
 mod limits;
 mod path;
 mod quantity;
@@ -18,6 +19,7 @@ mod windows;
 pub use glob::{Glob, GlobFault, InvalidGlob};
 pub use identity::{NamespacedName, ResourceVersion, Uid};
 pub use kind::{ApiVersion, GroupVersionKind, InvalidApiVersion};
+pub use labelled::Labelled;
 pub use limits::{
     API_VERSION_BYTES_MAX, FIELD_PATH_BYTES_MAX, FIELD_PATH_STEPS_MAX, GLOB_BYTES_MAX, KIND_BYTES_MAX,
     QUANTITY_BYTES_MAX, SPAN_BYTES_MAX, SPAN_MILLISECONDS_MAX, WINDOWS_MAX,

@@ -76,7 +76,7 @@ impl<'de> Visitor<'de> for AnnotationsSeed<'_> {
 }
 
 /// Whether this value of [`PROTECT_ANNOTATION`] protects. In a manifest people also write a bare `true`.
-fn protects(value: &Value) -> bool {
+pub(crate) fn protects(value: &Value) -> bool {
     match value {
         Value::Bool(protects) => *protects,
         Value::Text(text) => &**text != "false",

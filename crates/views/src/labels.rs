@@ -12,6 +12,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Labels(Box<str>);
 
+impl units::Labelled for Labels {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.get(key)
+    }
+}
+
 impl Labels {
     /// The value of a label.
     pub fn get(&self, key: &str) -> Option<&str> {

@@ -118,6 +118,55 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Input> {
     Ok(reading.input)
 }
 
+/// All objects of files, directories and standard input, whatever they are, each with where it stands. Lists are unfolded.
+pub(crate) fn objects(paths: &[PathBuf]) -> anyhow::Result<Vec<(Origin, serde_json::Value)>> {
+    let mut found = Vec::new();
+    let mut problems = Problems::default();
+    let mut standard_input_seen = false;
+    for path in paths {
+        let repeated = is_standard_input(path) && std::mem::replace(&mut standard_input_seen, true);
+        ensure!(!repeated, "standard input (-) can be read only once");
+        let files = files_of(path)?;
+        ensure!(files.len() <= FILES_MAX, "there are more than {FILES_MAX} files: give fewer at a time");
+        for file in files {
+            let (name, text): (Arc<str>, _) = (name_of(&file).into(), text_of(&file)?);
+            for document in documents::split(without_mark(&text)) {
+                match document.and_then(|document| Ok((document.number, document.parse()?))) {
+                    Ok((document, value)) => {
+                        unfold(value, &Origin { file: Arc::clone(&name), document, item: None }, &mut found);
+                    }
+                    Err(malformed) => problems.add(told(&name, &malformed)),
+                }
+                ensure!(
+                    found.len() <= DOCUMENTS_MAX,
+                    "there are more than {DOCUMENTS_MAX} documents: give fewer at a time"
+                );
+            }
+        }
+    }
+    problems.into_result()?;
+    Ok(found)
+}
+
+/// The items of a list, or the object itself. Items of a typed list need not repeat its type.
+fn unfold(mut value: serde_json::Value, origin: &Origin, found: &mut Vec<(Origin, serde_json::Value)>) {
+    let kind = value.get("kind").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    let Some(of) = kind.strip_suffix("List").filter(|of| value.get("items").is_some() || of.is_empty())
+    else {
+        return found.push((origin.clone(), value));
+    };
+    let api_version = value.get("apiVersion").cloned();
+    let items = value.get_mut("items").map(serde_json::Value::take);
+    let Some(serde_json::Value::Array(items)) = items else { return };
+    for (index, mut item) in items.into_iter().enumerate() {
+        if let (Some(object), false) = (item.as_object_mut(), of.is_empty()) {
+            object.entry("kind").or_insert_with(|| of.into());
+            object.entry("apiVersion").or_insert_with(|| api_version.clone().unwrap_or_default());
+        }
+        found.push((origin.item(index), item));
+    }
+}
+
 /// What a file is called in messages.
 pub(crate) fn name_of(path: &Path) -> String {
     if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }

@@ -5,12 +5,10 @@
 
 use std::fmt;
 
-use api::garbage_collection::{LabelOperator, LabelSelector};
-use api::limits::{SELECTOR_TERMS_MAX, SELECTOR_VALUES_MAX};
-use views::Labels;
+use units::Labelled;
 
-use crate::limits::SELECTOR_CHARS_MAX;
-use crate::place::shortened;
+use crate::garbage_collection::{LabelOperator, LabelSelector};
+use crate::limits::{SELECTOR_TERMS_MAX, SELECTOR_VALUES_MAX};
 
 /// A label selector that has been checked.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -121,7 +119,7 @@ impl Selector {
     }
 
     /// A label that every selected object has, with its value, if there is one.
-    pub(crate) fn demanded(&self) -> Option<(&str, &str)> {
+    pub fn demanded(&self) -> Option<(&str, &str)> {
         self.terms.iter().find_map(|term| match (term.operator, term.values.as_slice()) {
             (LabelOperator::In, [value]) => Some((term.key.as_str(), value.as_str())),
             _ => None,
@@ -133,14 +131,14 @@ impl Selector {
         self.terms.is_empty()
     }
 
-    /// The first term that these labels do not meet, in the API server's syntax, shortened.
-    pub(crate) fn unmet(&self, labels: &Labels) -> Option<Box<str>> {
+    /// The first term that these labels do not meet, in the API server's syntax.
+    pub fn unmet(&self, labels: &impl Labelled) -> Option<String> {
         let term = self.terms.iter().find(|term| !term.holds(labels))?;
-        Some(shortened(&Self { terms: vec![term.clone()] }.to_string(), SELECTOR_CHARS_MAX))
+        Some(Self { terms: vec![term.clone()] }.to_string())
     }
 
     /// Whether an object with these labels is selected.
-    pub fn matches(&self, labels: &Labels) -> bool {
+    pub fn matches(&self, labels: &impl Labelled) -> bool {
         self.terms.iter().all(|term| term.holds(labels))
     }
 }
@@ -168,8 +166,8 @@ impl Term {
         }
     }
 
-    fn holds(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.key);
+    fn holds(&self, labels: &impl Labelled) -> bool {
+        let value = labels.label(&self.key);
         let listed = || value.is_some_and(|value| self.values.iter().any(|listed| listed == value));
         match self.operator {
             LabelOperator::In => listed(),
@@ -181,7 +179,7 @@ impl Term {
 }
 
 /// A qualified name: `name` of at most 63 characters, or `prefix/name` with a DNS subdomain before the slash.
-pub(crate) fn is_label_key(key: &str) -> bool {
+pub fn is_label_key(key: &str) -> bool {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
@@ -209,6 +207,8 @@ fn is_label_value(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn selector(json: &str) -> Result<Selector, InvalidSelector> {
@@ -242,7 +242,9 @@ mod tests {
             ),
         ];
         for (json, labels, expected) in table {
-            let labels: Labels = labels.split_whitespace().filter_map(|pair| pair.split_once('=')).collect();
+            let pairs = labels.split_whitespace().filter_map(|pair| pair.split_once('='));
+            let labels: BTreeMap<_, _> =
+                pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
             assert_eq!(selector(json).unwrap().matches(&labels), expected, "{json} on {labels:?}");
         }
     }
@@ -264,6 +266,6 @@ mod tests {
 
     #[test]
     fn no_selector_selects_everything() {
-        assert!(Selector::compile(None).unwrap().matches(&Labels::default()));
+        assert!(Selector::compile(None).unwrap().matches(&BTreeMap::new()));
     }
 }
