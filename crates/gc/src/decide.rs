@@ -50,7 +50,7 @@ pub enum Kept {
     },
     /// It is being deleted already.
     Terminating(Ending),
-    /// It was read before the policy asked for what it reads of it.
+    /// It was read before the policy asked for what it reads of it, or that is too large to be kept.
     Unread,
     /// An owner of it exists, or it is not known whether one does.
     Owned(OwnersSeen),
@@ -250,6 +250,12 @@ fn keeping(rule: &Rule, object: &Object, now: Timestamp) -> Standing {
             Standing::Keeps { until: None }
         }
     }
+}
+
+/// Whether a rule goes by marks, and the object carries none.
+pub(crate) fn is_unmarked(rule: &Rule, object: &Object, now: Timestamp) -> bool {
+    let expiry = rule.policy.when.as_ref().map(|when| when.expiry(object, now));
+    matches!(expiry, Some(Expiry::Never(NotDue::NoMark)))
 }
 
 fn rail(rule: &Rule, object: &Object) -> Option<Rail> {

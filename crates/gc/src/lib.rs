@@ -46,7 +46,7 @@ pub use decide::{
 };
 pub use finalizer::{Finalizer, InvalidFinalizer};
 pub use ground::{
-    Admitted, Bucket, Counts, Due, Ground, OwnerName, OwnerQuestion, Scope, Settled, Step, Ward,
+    Bucket, Counts, Due, Ground, NewlySelected, OwnerName, OwnerQuestion, Scope, Settled, Step, Ward,
 };
 pub use invalid::Invalid;
 pub use keep::End;

@@ -72,7 +72,7 @@ impl Kept {
         match self {
             Self::NotSelected { why } => format!("the policy does not select it: {why}"),
             Self::Terminating(ending) => ending.message(mode),
-            Self::Unread => "it was read before the policy asked for what it reads of it".to_owned(),
+            Self::Unread => "what the policy reads of it was not read: the policy asked for it later, or it is too large to be kept".to_owned(),
             Self::Owned(OwnersSeen::There) => "an owner of it exists".to_owned(),
             Self::Owned(_) => "nobody has looked yet whether its owners exist".to_owned(),
             Self::ConditionNotMet(unmet) => unmet.clone(),

@@ -1,7 +1,8 @@
 //! The projected fields of one object.
 //!
 //! Only the fields that the object has take memory: of the paths that all policies of a kind name together, most are
-//! absent from most objects. What many objects hold alike, such as one of five phases, they can share.
+//! absent from most objects. What many objects hold alike, such as one of five phases, they can share. A value that is too
+//! large to be kept is marked, so that it does not look like one that is absent.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -32,7 +33,8 @@ enum Many {
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub(crate) struct Held {
     pub(crate) slot: u32,
-    pub(crate) value: Value,
+    /// None if it is too large to be kept.
+    pub(crate) value: Option<Value>,
 }
 
 impl Fields {
@@ -50,14 +52,42 @@ impl Fields {
 
     /// The value at a path, if the object has one there: [`Value::Null`] where it has an explicit `null`.
     ///
-    /// `None` also for a path that the projection lacks; the caller sees to it that it has all that is read.
+    /// `None` also for a path that was not read; see [`Fields::has_read`].
     pub fn get(&self, path: &KeyPath) -> Option<&Value> {
         let record = self.0.as_ref()?;
         let (slot, depth) = record.projection.slot_of(path)?;
         let held = record.held.as_slice();
         let at = held.binary_search_by_key(&slot, |held| held.slot).ok()?;
-        let value = &held.get(at)?.value;
+        let value = held.get(at)?.value.as_ref()?;
         path.keys().iter().skip(depth).try_fold(value, |value, key| value.get(key))
+    }
+
+    /// Whether what the object has at a path was read: the projection has it, and it was not too large to be kept.
+    pub fn has_read(&self, path: &KeyPath) -> bool {
+        let Some(record) = self.0.as_ref() else { return false };
+        let Some((slot, _)) = record.projection.slot_of(path) else { return false };
+        !record.held.as_slice().iter().any(|held| held.slot == slot && held.value.is_none())
+    }
+
+    /// Whether these hold more than so many bytes at one path that a projection lacks.
+    pub fn exceeds_beyond(&self, kept: &Projection, bytes: usize) -> bool {
+        let Some(record) = self.0.as_ref() else { return false };
+        record.held.as_slice().iter().any(|held| {
+            let is_beyond = record.projection.path(held.slot).is_some_and(|path| !kept.contains(path));
+            let mut left = bytes;
+            is_beyond && held.value.as_ref().is_some_and(|value| exceeds(value, &mut left))
+        })
+    }
+
+    /// What these hold at the paths of a narrower projection, as if no more had been read.
+    #[must_use]
+    pub fn narrowed(&self, to: &Arc<Projection>) -> Self {
+        let slots = to.paths().iter().zip(0..);
+        let held = slots.filter_map(|(path, slot)| {
+            let value = self.get(path).cloned();
+            (value.is_some() || !self.has_read(path)).then_some(Held { slot, value })
+        });
+        Self::new(to, held.collect())
     }
 
     /// The same with this value at a path; as they were, if the projection lacks the path or what lies there is no map.
@@ -68,8 +98,8 @@ impl Fields {
         let below = path.keys().get(depth..).unwrap_or_default();
         let mut held = record.held.as_slice().to_vec();
         match held.iter_mut().find(|held| held.slot == slot) {
-            Some(known) => known.value = put(std::mem::replace(&mut known.value, Value::Null), below, value),
-            None => held.push(Held { slot, value: put(Value::Null, below, value) }),
+            Some(known) => known.value = known.value.take().map(|known| put(known, below, value)),
+            None => held.push(Held { slot, value: Some(put(Value::Null, below, value)) }),
         }
         Self::new(&record.projection, held)
     }
@@ -81,8 +111,24 @@ impl Fields {
 
     /// Whether all that is held are numbers, words and the like, of which many objects may hold the same.
     pub fn is_plain(&self) -> bool {
-        let is_plain = |held: &Held| !matches!(held.value, Value::List(_) | Value::Map(_));
+        let is_plain = |held: &Held| !matches!(held.value, Some(Value::List(_) | Value::Map(_)));
         self.0.as_ref().is_none_or(|record| record.held.as_slice().iter().all(is_plain))
+    }
+}
+
+/// Whether a value takes more bytes than are left; stops as soon as that is known.
+fn exceeds(value: &Value, left: &mut usize) -> bool {
+    let text = if let Value::Text(text) = value { text.len() } else { 0 };
+    let Some(rest) = left.checked_sub(size_of::<Value>() + text) else { return true };
+    *left = rest;
+    match value {
+        Value::List(items) => items.iter().any(|item| exceeds(item, left)),
+        Value::Map(pairs) => pairs.iter().any(|(key, value)| {
+            let rest = left.checked_sub(key.len());
+            *left = rest.unwrap_or(0);
+            rest.is_none() || exceeds(value, left)
+        }),
+        _ => false,
     }
 }
 

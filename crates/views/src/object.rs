@@ -23,20 +23,29 @@ pub struct Object {
 impl Object {
     /// Reads the metadata and the fields of a projection out of JSON; the rest is skipped.
     ///
-    /// An object whose fields take more than [`KEPT_BYTES_MAX`](crate::KEPT_BYTES_MAX) is refused.
+    /// Where the fields together take more than [`KEPT_BYTES_MAX`](crate::KEPT_BYTES_MAX), the largest of them are not
+    /// kept; see [`Fields::has_read`].
     pub fn read(json: &str, projection: &Arc<Projection>) -> serde_json::Result<Self> {
-        let mut json = serde_json::Deserializer::from_str(json);
-        let object = Self::read_from(&mut json, projection)?;
-        json.end()?;
-        Ok(object)
+        let mut kept = Kept::default();
+        loop {
+            let mut json = serde_json::Deserializer::from_str(json);
+            let seed = ObjectSeed { projection, kept: &mut kept };
+            let read = seed.deserialize(&mut json).and_then(|object| json.end().map(|()| object));
+            let Err(error) = read else { return read };
+            // Each time with one field less, and in the end with none.
+            let Some(too_large) = kept.exceeded() else { return Err(error) };
+            kept = Kept::without(too_large);
+        }
     }
 
     /// Reads the same out of any format, such as a manifest.
+    ///
+    /// An object whose fields take more than [`KEPT_BYTES_MAX`](crate::KEPT_BYTES_MAX) is refused.
     pub fn read_from<'de, D: Deserializer<'de>>(
         deserializer: D,
         projection: &Arc<Projection>,
     ) -> Result<Self, D::Error> {
-        ObjectSeed(projection).deserialize(deserializer)
+        ObjectSeed { projection, kept: &mut Kept::default() }.deserialize(deserializer)
     }
 
     /// The object as far as these paths lead into it; see [`Known::tree`].

@@ -89,7 +89,7 @@ impl Projection {
         })
     }
 
-    fn path(&self, slot: u32) -> Option<&KeyPath> {
+    pub(crate) fn path(&self, slot: u32) -> Option<&KeyPath> {
         self.paths.get(usize::try_from(slot).ok()?)
     }
 

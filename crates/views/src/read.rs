@@ -1,7 +1,7 @@
 //! How an object is read: its metadata, the fields of a projection, and nothing else.
 //!
 //! One pass over the text. What is not wanted is skipped without being held, however large it is; what is wanted has a
-//! limit, beyond which the object is refused and never cut.
+//! limit. Beyond it a field is never cut: the object is read again without the largest field, which is marked as not read.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,24 +15,38 @@ use units::{Memory, Value, Within};
 use crate::annotations::{Annotations, AnnotationsSeed, LAST_APPLIED_ANNOTATION};
 use crate::fields::{Fields, Held};
 use crate::labels::Text;
-use crate::limits::KEPT_BYTES_MAX;
+use crate::limits::{KEPT_BYTES_MAX, REREAD_MAX};
 use crate::projection::{Branch, Child, Projection};
 use crate::{Known, Meta, Object};
 
 /// Reads an object out of any format.
 #[derive(Debug)]
-pub(crate) struct ObjectSeed<'p>(pub(crate) &'p Arc<Projection>);
+pub(crate) struct ObjectSeed<'p> {
+    pub(crate) projection: &'p Arc<Projection>,
+    pub(crate) kept: &'p mut Kept,
+}
 
 /// What was kept so far of one object.
 #[derive(Debug)]
 pub(crate) struct Kept {
     held: Vec<Held>,
     memory: Memory,
+    /// Fields that are not read, for they are too large.
+    too_large: TooLarge,
+    /// The largest value of all, whether there was room for it or not.
+    largest: Option<(usize, u32)>,
+}
+
+/// Fields that are not read, for they are too large.
+#[derive(Clone, Debug)]
+pub(crate) enum TooLarge {
+    Slots(Vec<u32>),
+    All,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { held: Vec::new(), memory: Memory::of(KEPT_BYTES_MAX) }
+        Self::without(TooLarge::Slots(Vec::new()))
     }
 }
 
@@ -52,14 +66,13 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-        let Self(projection) = self;
+        let Self { projection, kept } = self;
         let mut metadata = Meta::default();
-        let mut kept = Kept::default();
         let branch = projection.root().branch();
         while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             let child = branch.child(&key);
             if key == "metadata" {
-                metadata = map.next_value_seed(MetaSeed { child, kept: &mut kept })?;
+                metadata = map.next_value_seed(MetaSeed { child, kept: &mut *kept })?;
             } else {
                 kept.take(child, &mut map)?;
             }
@@ -70,11 +83,51 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
                 kept.put(slot, value);
             }
         }
-        Ok(Object { fields: Fields::new(projection, kept.held), metadata })
+        Ok(Object { fields: Fields::new(projection, std::mem::take(&mut kept.held)), metadata })
     }
 }
 
 impl Kept {
+    /// Nothing so far, and nothing of these fields.
+    pub(crate) fn without(too_large: TooLarge) -> Self {
+        let memory = Memory::of(KEPT_BYTES_MAX);
+        Self { held: Vec::new(), memory, too_large, largest: None }
+    }
+
+    /// What to do without the next time, if there was too little room.
+    pub(crate) fn exceeded(self) -> Option<TooLarge> {
+        let (_, largest) = self.largest.filter(|_| self.memory.was_exceeded())?;
+        Some(match self.too_large {
+            TooLarge::Slots(slots) if slots.len() < REREAD_MAX => {
+                TooLarge::Slots(slots.into_iter().chain([largest]).collect())
+            }
+            TooLarge::Slots(_) | TooLarge::All => TooLarge::All,
+        })
+    }
+
+    /// Whether a field is one that is not read; if so, it is marked.
+    fn skips(&mut self, slot: u32) -> bool {
+        let skips = match &self.too_large {
+            TooLarge::Slots(slots) => slots.contains(&slot),
+            TooLarge::All => true,
+        };
+        if skips && !self.held.iter().any(|held| held.slot == slot) {
+            self.held.push(Held { slot, value: None });
+        }
+        skips
+    }
+
+    /// Reads one field, and remembers how large it is.
+    fn measure<T, E>(&mut self, slot: u32, read: impl FnOnce(&mut Memory) -> Result<T, E>) -> Result<T, E> {
+        let before = self.memory.bytes_left();
+        let value = read(&mut self.memory);
+        let size = before - self.memory.bytes_left();
+        // What did not fit is larger than what was left.
+        let size = if value.is_err() && self.memory.was_exceeded() { before } else { size };
+        self.largest = self.largest.max(Some((size, slot)));
+        value
+    }
+
     /// Keeps what is wanted of the next value of a map, and skips the rest of it.
     pub(crate) fn take<'de, A: MapAccess<'de>>(
         &mut self,
@@ -84,19 +137,20 @@ impl Kept {
         match child {
             None => map.next_value::<IgnoredAny>().map(|_| ()),
             Some(Child::Part(node)) => map.next_value_seed(BranchSeed { branch: node.branch(), kept: self }),
+            Some(Child::Whole(slot)) if self.skips(*slot) => map.next_value::<IgnoredAny>().map(|_| ()),
             Some(Child::Whole(slot)) => {
-                let value = map.next_value_seed(Within(&mut self.memory))?;
+                let value = self.measure(*slot, |memory| map.next_value_seed(Within(memory)))?;
                 self.put(*slot, value);
                 Ok(())
             }
         }
     }
 
-    /// Of two values for one field, which only a manifest can have, the later counts.
+    /// Of two values for one field, which only a manifest can have, the later counts. One that is not read stays so.
     pub(crate) fn put(&mut self, slot: u32, value: Value) {
         match self.held.iter_mut().find(|held| held.slot == slot) {
-            Some(held) => held.value = value,
-            None => self.held.push(Held { slot, value }),
+            Some(held) => held.value = Some(value),
+            None => self.held.push(Held { slot, value: Some(value) }),
         }
     }
 }
@@ -180,9 +234,11 @@ impl<'de> DeserializeSeed<'de> for MetaSeed<'_> {
         let branch = match self.child {
             None => Branch::NONE,
             Some(Child::Part(node)) => node.branch(),
+            Some(Child::Whole(slot)) if self.kept.skips(*slot) => Branch::NONE,
             Some(Child::Whole(slot)) => {
-                let seed = WholeSeed { of: Place::Metadata, memory: &mut self.kept.memory };
-                let whole = seed.deserialize(deserializer)?;
+                let read =
+                    |memory: &mut Memory| WholeSeed { of: Place::Metadata, memory }.deserialize(deserializer);
+                let whole = self.kept.measure(*slot, read)?;
                 let meta = Meta::deserialize((&whole).into_deserializer())?;
                 self.kept.put(*slot, whole);
                 return Ok(meta);
@@ -228,9 +284,11 @@ impl MetaVisitor<'_> {
         let branch = match self.branch.child("annotations") {
             None => Branch::NONE,
             Some(Child::Part(node)) => node.branch(),
+            Some(Child::Whole(slot)) if self.kept.skips(*slot) => Branch::NONE,
             Some(Child::Whole(slot)) => {
-                let seed = WholeSeed { of: Place::Annotations, memory: &mut self.kept.memory };
-                let whole = map.next_value_seed(seed)?;
+                let read =
+                    |memory: &mut Memory| map.next_value_seed(WholeSeed { of: Place::Annotations, memory });
+                let whole = self.kept.measure(*slot, read)?;
                 let annotations = Annotations::deserialize((&whole).into_deserializer())?;
                 self.kept.put(*slot, whole);
                 return Ok(annotations);

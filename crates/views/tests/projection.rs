@@ -206,14 +206,72 @@ fn a_projection_knows_what_it_has_and_which_watch_serves_it() {
 }
 
 #[test]
-fn an_object_with_too_much_to_keep_is_refused_and_not_cut() {
+fn of_an_object_with_too_much_to_keep_the_largest_field_is_not_read_and_nothing_is_cut() {
     let large = |bytes: usize| json!({"metadata": {"name": "a"}, "spec": {"text": "x".repeat(bytes)}, "status": {"n": 1}});
     assert!(Object::read(&large(KEPT_BYTES_MAX).to_string(), &projection(&["status"])).is_ok());
     assert!(Object::read(&large(KEPT_BYTES_MAX - 100).to_string(), &projection(&["spec"])).is_ok());
-    let error = Object::read(&large(KEPT_BYTES_MAX).to_string(), &projection(&["spec.text"])).unwrap_err();
-    assert!(error.to_string().contains("65536 bytes: read smaller parts"), "{error}");
+    let text = large(KEPT_BYTES_MAX).to_string();
+    let object = Object::read(&text, &projection(&["spec.text", "status.n"])).unwrap();
+    assert_eq!((&*object.metadata.name, object.fields.get(&path("spec.text"))), ("a", None));
+    assert!(
+        !object.fields.has_read(&path("spec.text")) && !object.fields.has_read(&path("spec.text.deeper"))
+    );
+    assert!(object.fields.has_read(&path("status.n")) && object.fields.get(&path("status.n")).is_some());
     let nulls = json!({"status": vec![(); KEPT_BYTES_MAX / 20]});
-    assert!(Object::read(&nulls.to_string(), &projection(&["status"])).is_err());
+    assert!(!read(&nulls, &["status"]).fields.has_read(&path("status")));
+
+    // Files are few, and whoever writes them is there to be told.
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let error = Object::read_from(&mut json, &projection(&["spec.text"])).unwrap_err();
+    assert!(error.to_string().contains("65536 bytes: read smaller parts"), "{error}");
+}
+
+#[test]
+fn a_large_field_makes_no_smaller_one_unread_whichever_comes_first() {
+    for (first, second) in [(KEPT_BYTES_MAX - 100, 200), (200, KEPT_BYTES_MAX - 100)] {
+        let object = read(
+            &json!({"metadata": {"name": "a"}, "a": "x".repeat(first), "b": "y".repeat(second)}),
+            &["a", "b"],
+        );
+        assert_eq!(["a", "b"].map(|at| object.fields.has_read(&path(at))), [first == 200, second == 200]);
+    }
+}
+
+#[test]
+fn an_object_of_nothing_but_large_fields_is_read_with_none_of_them() {
+    let names: Vec<_> = (0..40).map(|number| format!("f{number:02}")).collect();
+    let mut large: serde_json::Map<_, _> =
+        names.iter().map(|name| (name.clone(), json!("x".repeat(KEPT_BYTES_MAX / 2)))).collect();
+    large.insert(
+        "metadata".to_owned(),
+        json!({"name": "a", "annotations": {"groundskeeper.dev/protect": "true"}}),
+    );
+    let paths: Vec<_> = names.iter().map(String::as_str).chain(["metadata"]).collect();
+    let object = read(&json!(large), &paths);
+    assert!(object.metadata.annotations.protect && &*object.metadata.name == "a");
+    assert!(names.iter().all(|name| !object.fields.has_read(&path(name))));
+}
+
+#[test]
+fn fields_can_be_narrowed_to_some_of_their_paths() {
+    let object = read(
+        &json!({"data": {"a": "x".repeat(KEPT_BYTES_MAX), "b": {"c": 1}}, "status": {"phase": "Done"}}),
+        &["data.a", "data.b", "status"],
+    );
+    let narrow = object.fields.narrowed(&projection(&["data.a", "data.b.c", "status.absent"]));
+    assert_eq!(
+        ["data.a", "data.b", "data.b.c", "status.absent"].map(|at| narrow.has_read(&path(at))),
+        [false, false, true, true]
+    );
+    assert_eq!(narrow.get(&path("data.b.c")), Some(&Value::Int(1)));
+    assert_eq!(object.fields.narrowed(&projection(&[])), read(&json!({}), &[]).fields);
+
+    let object = read(&json!({"data": {"a": "x".repeat(600)}, "status": ["y"]}), &["data", "status"]);
+    let beyond = |kept: &[&str], bytes| object.fields.exceeds_beyond(&projection(kept), bytes);
+    assert!(
+        beyond(&[], 600) && beyond(&["status"], 600) && beyond(&["data.a"], 600) && beyond(&["data"], 20)
+    );
+    assert!(!beyond(&["data"], 600) && !beyond(&[], 800) && !beyond(&["data", "status"], 0));
 }
 
 #[test]

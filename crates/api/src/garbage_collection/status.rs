@@ -103,14 +103,14 @@ pub struct Accepted {
 pub struct Finalizing {
     /// Group and version.
     pub api_version: String,
-    /// The kind.
+    /// The kind, such as `ConfigMap`.
     pub kind: String,
     /// The namespace; left out for an object that lies in none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// The name.
+    /// The name of the object.
     pub name: String,
-    /// The incarnation.
+    /// The incarnation, as metadata.uid has it.
     pub uid: String,
 }
 

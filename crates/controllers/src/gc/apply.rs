@@ -29,6 +29,7 @@ use super::author::AuthorVerdict;
 use super::limits::{BUDGET_RECHECK, HOLD_MAX, STALE_RECHECK};
 use super::observe::{Observed, PlotId, Tracked};
 use super::old_metrics::OldMetrics;
+use super::patience::Patience;
 use super::turns::{Charge, Denial, Shut, Turn, Unspent};
 
 /// All deletions, under way and to come.
@@ -262,15 +263,11 @@ impl Deletions {
         epoch: &Epoch,
         now: Timestamp,
     ) -> Vec<NamespacedName> {
-        let mut woken = Vec::new();
-        while let Some(key) = self.timers.pop_due(now) {
-            for id in observed.plot_ids_of(&key) {
-                if let Some(ground) = observed.ground_mut(id) {
-                    ground.recheck(&key, now);
-                }
-            }
-            self.arm(observed, &key, now);
-            woken.push(key);
+        let woken: Vec<_> = std::iter::from_fn(|| self.timers.pop_due(now)).collect();
+        let patience = Patience::of_a_round(&self.clock);
+        for key in &woken {
+            recheck(observed, key, &patience, now);
+            self.arm(observed, key, now);
         }
         while let Some(key) = self.ready.pop_front() {
             let taken = self.take_turn(observed, &key, epoch, now);
@@ -690,6 +687,16 @@ fn has_its_hands_full(observed: &Observed, turn: &Turn, key: &NamespacedName) ->
 
 fn ward(due: &Due) -> Ward {
     Ward { namespace: Arc::clone(&due.namespace), name: due.name.clone(), uid: due.uid.clone() }
+}
+
+/// Judges anew what a policy has to judge by now, or some of it: then it is woken again at once.
+fn recheck(observed: &mut Observed, key: &NamespacedName, patience: &Patience, now: Timestamp) {
+    let turn = patience.turn();
+    for id in observed.plot_ids_of(key) {
+        if let Some(ground) = observed.ground_mut(id) {
+            ground.recheck_while(key, now, || turn.lasts() && patience.lasts());
+        }
+    }
 }
 
 /// Whether something is due that cannot be relied on now.

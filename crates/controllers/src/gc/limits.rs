@@ -34,6 +34,16 @@ pub(super) const FEED_BATCH_EVENTS: usize = 256;
 /// How long the main loop sleeps at most: after a jump of the wall clock nothing is later than this.
 pub(super) const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// How long one round of the loop judges objects that wait for it, and how long one policy in it: what is due meanwhile
+/// goes no later than that. One object takes a millisecond at most.
+pub(super) const JUDGING_TIME_MAX: Duration = Duration::from_millis(10);
+/// See [`JUDGING_TIME_MAX`].
+pub(super) const JUDGING_TURN_MAX: Duration = Duration::from_millis(2);
+
+/// Bytes of a field that may be kept of an object although no policy reads it there, but only in other namespaces: about
+/// what a tracked object takes besides. Reading small fields again for each namespace would cost more than to keep them.
+pub(super) const UNREAD_BYTES_MAX: usize = 256;
+
 /// First and longest pause of a policy whose deletions fail or are denied. The longest is what a user waits at worst
 /// after granting the missing right.
 pub(super) const HOLD_FIRST: Duration = Duration::from_millis(200);
@@ -89,6 +99,15 @@ pub(super) const RESERVE_SECONDS: u64 = 2;
 
 /// Deletions of a policy whose lateness is remembered: what its status speaks of.
 pub(super) const LATENESS_SAMPLES_MAX: usize = 1_000;
+
+/// First and longest pause until a kind is asked about again of which it could not be told whether owners exist. With the
+/// longest, and as objects ask once a minute, a granted right is noticed within two minutes.
+pub(super) const OWNER_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// See [`OWNER_RETRY_FIRST`].
+pub(super) const OWNER_RETRY_MAX: Duration = Duration::from_mins(1);
+
+/// Kinds of owners, by namespace, of which is remembered that nothing can be told; objects may name kinds that nobody serves.
+pub(super) const UNTELLABLE_MAX: usize = 4_096;
 
 /// Objects whose owners are looked for at one time: the rest of the API server's work goes first.
 pub(super) const OWNER_QUESTIONS_IN_FLIGHT_MAX: usize = 8;

@@ -16,6 +16,7 @@ pub mod lint;
 mod observe;
 mod old_metrics;
 mod owners;
+mod patience;
 mod report;
 mod reserve;
 pub mod rights;
@@ -44,6 +45,7 @@ use limits::{
 };
 use observe::{AnyPolicy, Counted, Observed, PolicyKind};
 use owners::Owners;
+use patience::Patience;
 use report::{Reporter, Reports, reports};
 
 /// What the garbage collector stands on.
@@ -164,6 +166,7 @@ impl GarbageCollector {
         loop {
             self.pulse.tick();
             let now = self.clock.now();
+            self.catch_up(now);
             self.authors.launch(&self.observed, now);
             if let (true, Some(epoch)) = (self.check_readiness(), self.leadership.epoch()) {
                 for key in self.deletions.launch(&mut self.observed, &epoch, now) {
@@ -173,7 +176,7 @@ impl GarbageCollector {
                     self.reports.post_now(&key, (&self.observed, &mut self.deletions), now);
                 }
             }
-            self.owners.launch(&mut self.observed);
+            self.owners.launch(&mut self.observed, now);
             self.observed.scan_due(now);
             self.reports.post_due(&self.observed, &mut self.deletions, now);
             match self.wait(now, &mut batch).await {
@@ -190,6 +193,14 @@ impl GarbageCollector {
             }
         }
         self.finish().await;
+    }
+
+    /// Judges some of what waits to be judged.
+    fn catch_up(&mut self, now: Timestamp) {
+        let patience = Patience::of_a_round(&self.clock);
+        for key in self.observed.catch_up(&patience, now) {
+            self.look_at(&key, now);
+        }
     }
 
     async fn wait(&mut self, now: Timestamp, batch: &mut Vec<(FeedId, FeedEvent<views::Object>)>) -> Wake {
@@ -211,6 +222,9 @@ impl GarbageCollector {
 
     /// How long there is nothing to do but to take in what comes.
     fn pause(&self, now: Timestamp) -> Duration {
+        if self.observed.is_behind() {
+            return Duration::ZERO;
+        }
         // What is due waits for the next epoch if there is none.
         let deletions = self.deletions.next_wake().filter(|_| self.leadership.epoch().is_some());
         let next =
@@ -290,6 +304,7 @@ impl GarbageCollector {
 
     fn take_owners(&mut self, found: &owners::Found) {
         let now = self.clock.now();
+        self.owners.settle(found, now);
         for key in self.observed.owners_found(found, now) {
             self.look_at(&key, now);
         }

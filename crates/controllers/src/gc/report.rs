@@ -265,6 +265,7 @@ fn see(
         denied: deletions.denied(key).cloned(),
         finalizing: observed.wards_of(key),
         held: plots().find_map(|plot| Some(named(plot, plot.ground.held(key, now)?, now))),
+        untold: policy.and_then(|policy| plots().find_map(|plot| plot.untold(policy)).cloned()),
         is_last,
     }
 }

@@ -99,6 +99,13 @@ impl Groups {
         group.kept.contains(&place).then_some(Ranked { end: self.end, count: self.count, of })
     }
 
+    /// Whether an object has a place, among the kept ones or the rest.
+    pub(super) fn has(&self, keep: &KeepRule, (slot, space): (u32, SpaceId), object: &Object) -> bool {
+        let Some(place) = self.place(slot, object) else { return false };
+        let group = self.by_key.get(&(space, keep.group_of(object)));
+        group.is_some_and(|group| group.kept.contains(&place) || group.rest.contains(&place))
+    }
+
     fn place(&self, slot: u32, object: &Object) -> Option<Place> {
         let created = object.created().map(Timestamp::as_nanosecond)?;
         let rank = match self.end {

@@ -102,6 +102,7 @@ impl Ground {
     pub fn finish_listing(&mut self, scope: &Scope, now: Timestamp) -> u64 {
         let gone: Vec<u32> = self.unlisted_slots(scope).collect();
         gone.into_iter().for_each(|slot| self.vacate(slot, now));
+        self.forget_empty_spaces();
         let Some(listing) = self.listings.scopes.get_mut(scope) else { return 0 };
         (listing.watched, listing.doubted) = (None, None);
         std::mem::take(&mut listing.missed)
@@ -114,6 +115,7 @@ impl Ground {
         let gone: Vec<u32> =
             self.within(scope).filter(|(_, entry)| unseen(entry)).map(|(slot, _)| slot).collect();
         gone.into_iter().for_each(|slot| self.vacate(slot, now));
+        self.forget_empty_spaces();
     }
 
     fn unlisted_slots(&self, scope: &Scope) -> impl Iterator<Item = u32> {

@@ -8,7 +8,8 @@
 //! highest priority decide, and of them the one by which it goes first.
 //!
 //! Invariants: an object is in a rule's queue exactly if the rule would delete it in time and nobody is deleting it now;
-//! a changed object replaces its entries; what is taken is judged again at the time of taking.
+//! a changed object replaces its entries; what is taken is judged again at the time of taking. What concerns many objects
+//! may wait (`unjudged`): that never lets anything go.
 
 mod alike;
 mod groups;
@@ -16,6 +17,7 @@ mod listing;
 mod queue;
 mod spaces;
 mod tenants;
+mod unjudged;
 mod wards;
 
 use std::collections::{BTreeSet, HashMap};
@@ -27,13 +29,14 @@ use control::Mutant;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use jiff::{SignedDuration, Timestamp};
-use units::{KeyPath, NamespacedName, ResourceVersion, Uid};
-use views::Labels;
+use units::{GroupVersionKind, KeyPath, NamespacedName, ResourceVersion, Uid};
+use views::{Labels, Projection};
 
 use self::alike::Alike;
 use self::listing::Listings;
 use self::spaces::{SpaceId, Spaces};
 use self::tenants::{Next, Role, Seat, TenantId, Tenants, has_a_say, is_metadata};
+use self::unjudged::{Pace, Unjudged};
 use self::wards::Wards;
 use crate::decide::{
     Circumstances, Ending, Gate, Keeper, KeepsBecause, Kept, Standing, Verdict, acts_at, decide, ending,
@@ -50,8 +53,9 @@ pub use self::wards::Ward;
 /// How long to wait for the watch to show the change that a refused deletion ran into, before it is tried again.
 const CHANGE_AWAITED: SignedDuration = SignedDuration::from_secs(1);
 
-/// Objects that one call judges anew before it gives the loop its turn back.
-const JUDGED_AT_ONCE_MAX: usize = 256;
+/// Objects that one call judges anew before it gives the loop its turn back: with the dearest expression some tens of
+/// milliseconds.
+const JUDGED_AT_ONCE_MAX: usize = 32;
 
 /// Objects of one kind, with the rules that look at them.
 #[derive(Debug, Default)]
@@ -64,6 +68,8 @@ pub struct Ground {
     alike: Alike,
     tenants: Tenants,
     listings: Listings,
+    pace: Pace,
+    unjudged: Unjudged,
     /// Objects of which a policy has to know whether their owners exist, and nobody has looked yet.
     unasked: BTreeSet<u32>,
     /// The last object that was asked about: all others have their turn before it comes again.
@@ -184,15 +190,6 @@ pub struct OwnerName {
     pub uid: Uid,
 }
 
-/// What a policy newly selects after it was admitted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Admitted {
-    /// Objects that it is about.
-    pub matched: u64,
-    /// Those of them that it was not about in its earlier form.
-    pub newly_matched: u64,
-}
-
 impl Due {
     /// What is to be written into the object's [`NOTICE_ANNOTATION`](crate::NOTICE_ANNOTATION); none if it is to be deleted.
     pub fn note(&self) -> Option<String> {
@@ -203,10 +200,19 @@ impl Due {
     }
 }
 
+/// What a policy is about that it was not about before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NewlySelected {
+    /// So many objects.
+    pub known: u64,
+    /// So many more, if their owners are gone; that is not known yet.
+    pub if_owners_are_gone: u64,
+}
+
 impl Ground {
     /// An object is there, in this form, as the watch of this scope shows it.
     pub fn apply(&mut self, scope: &Scope, object: Object, now: Timestamp) {
-        let space = self.enter_space(&object.namespace, now);
+        let space = self.enter_space(&object.namespace);
         let mut object = self.with_shared(object, space);
         let found = self.find(space, &object.name);
         let is_known = found.and_then(|slot| self.entry(slot)).is_some_and(|known| {
@@ -256,46 +262,39 @@ impl Ground {
         }
         let Some(space) = self.spaces.id(name) else { return };
         if !self.tenants.cover(space, &self.spaces).is_empty() {
-            self.reseat_space(space, now);
+            self.judge_space_anew(space, now);
         }
     }
 
     /// Whether a namespace has no room for more objects of this kind: what counts against its quota goes first.
-    pub fn set_full(&mut self, namespace: &str, is_full: bool, now: Timestamp) {
-        let space = self.enter_space(namespace, now);
+    pub fn set_full(&mut self, namespace: &str, is_full: bool) {
+        let space = self.enter_space(namespace);
         if let Some(space) = self.spaces.get_mut(space) {
             space.is_full = is_full;
         }
     }
 
     /// A rule looks at this ground, in this form; it replaces an earlier form of the same rule.
-    pub fn admit(&mut self, rule: Rule, now: Timestamp) -> Admitted {
-        let before = self.tenants.of(&rule.policy.key).find(|id| {
+    pub fn admit(&mut self, rule: Rule, now: Timestamp) {
+        self.admit_after(rule, None, now);
+    }
+
+    /// The same, with the rules by which the policy selected before: [`Ground::newly_selected`] counts what none of them
+    /// was about, until [`Ground::accepted`].
+    pub fn admit_after(&mut self, rule: Rule, before: Option<Arc<[Rule]>>, now: Timestamp) {
+        let earlier = self.tenants.of(&rule.policy.key).find(|id| {
             self.tenants.get(*id).is_some_and(|known| known.rule.target_index() == rule.target_index())
         });
-        let matched_before = before.map(|id| self.matched_slots(id)).unwrap_or_default();
-        if let Some(id) = before {
+        if let Some(id) = earlier {
             self.dismiss_one(id, now);
         }
         if let Some(namespace) = rule.policy.reach.namespace() {
-            self.enter_space(namespace, now);
+            self.enter_space(namespace);
         }
         // The groups of the rule have moved objects, and so seated them already.
-        let seats_anew = self.tenants.overrides_any(&rule) || rule.policy.keep.is_some();
-        let id = self.tenants.insert(rule, Role::Resident, &mut self.spaces);
-        let slots = self.slots_that_may_seat(id);
-        slots.iter().for_each(|slot| self.join_groups(*slot, &[id], now));
-        for slot in slots {
-            if seats_anew {
-                self.reseat(slot, now);
-            } else {
-                self.seat(slot, &[id], now);
-            }
-        }
-        let matched = self.matched_slots(id);
-        let newly = matched.difference(&matched_before).count();
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        Admitted { matched: count(matched.len()), newly_matched: count(newly) }
+        let concerns_others = self.tenants.overrides_any(&rule) || rule.policy.keep.is_some();
+        let id = self.tenants.insert(rule, Role::Resident, before, &mut self.spaces);
+        self.begin_sweep(id, concerns_others, now);
     }
 
     /// A policy has these rules on the same kind in other versions of its API; they replace those that it had. They keep
@@ -319,10 +318,13 @@ impl Ground {
 
     fn admit_guest(&mut self, rule: Rule, now: Timestamp) {
         if let Some(namespace) = rule.policy.reach.namespace() {
-            self.enter_space(namespace, now);
+            self.enter_space(namespace);
         }
-        let id = self.tenants.insert(rule, Role::Guest, &mut self.spaces);
-        self.slots_that_may_seat(id).into_iter().for_each(|slot| self.reseat(slot, now));
+        let id = self.tenants.insert(rule, Role::Guest, None, &mut self.spaces);
+        let entries = (0..).zip(&self.slots).filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)));
+        let reached = entries.filter(|(_, entry)| self.reaches(id, entry.space));
+        let slots: Vec<u32> = reached.map(|(slot, _)| slot).collect();
+        self.judge_anew(slots, now);
     }
 
     /// What the rules on other versions of the kind, which keep objects from the policies that look here, read of what is
@@ -361,17 +363,44 @@ impl Ground {
         let mut slots = BTreeSet::new();
         self.tenants.of(policy).for_each(|id| slots.extend(self.matched_slots(id)));
         let kind = self.tenants.of(policy).find_map(|id| Some(self.tenants.get(id)?.rule.kind()));
-        let was = |object: &Object, rule: &Rule| {
-            let asked = object.fields.projection();
-            let is_read = rule.reads().iter().all(|path| asked.is_some_and(|asked| asked.contains(path)));
-            kind == Some(rule.kind())
-                && is_read
-                && rule.policy.reach.covers(&object.namespace, self.spaces.labels(&object.namespace))
-                && standing(rule, object, now).is_matched()
-        };
         let objects = slots.into_iter().filter_map(|slot| Some(&self.entry(slot)?.object));
-        let newly = objects.filter(|object| !before.iter().any(|rule| was(object, rule))).count();
+        let was = |object: &Object| {
+            kind.is_some_and(|kind| before.iter().any(|rule| self.was_about(rule, kind, object, now)))
+        };
+        let newly = objects.filter(|object| !was(object)).count();
         u64::try_from(newly).unwrap_or(u64::MAX)
+    }
+
+    /// Whether an earlier rule was about an object of this kind.
+    fn was_about(&self, rule: &Rule, kind: &GroupVersionKind, object: &Object, now: Timestamp) -> bool {
+        let is_read = rule.reads().iter().all(|path| object.fields.has_read(path));
+        kind == rule.kind()
+            && is_read
+            && rule.policy.reach.covers(&object.namespace, self.spaces.labels(&object.namespace))
+            && may_be_about(&standing(rule, object, now))
+    }
+
+    /// What a policy is about that it was not about by its rules before. None if it was not said which rules these were. To
+    /// be believed once the policy has looked at all objects; see [`Ground::is_behind_with`].
+    pub fn newly_selected(&self, policy: &NamespacedName) -> Option<NewlySelected> {
+        let tenants = self.tenants.of(policy).filter_map(|id| self.tenants.get(id));
+        let mut selected = NewlySelected::default();
+        for tenant in tenants {
+            let newly = tenant.newly.as_ref()?.selected;
+            selected.known += newly.known;
+            selected.if_owners_are_gone += newly.if_owners_are_gone;
+        }
+        Some(selected)
+    }
+
+    /// What a policy newly selects matters no more.
+    pub fn accepted(&mut self, policy: &NamespacedName) {
+        let ids: Vec<_> = self.tenants.of(policy).collect();
+        for id in ids {
+            if let Some(tenant) = self.tenants.get_mut(id) {
+                tenant.newly = None;
+            }
+        }
     }
 
     /// Whether no policy looks at this ground.
@@ -388,6 +417,15 @@ impl Ground {
     /// The rules that look at this ground.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.tenants.ids().filter_map(|(_, id)| Some(&self.tenants.get(id)?.rule))
+    }
+
+    /// Whether any object was read for less than is wanted of those in its namespace.
+    pub fn lacks<'p>(&self, wanted: impl Fn(&str) -> &'p Projection) -> bool {
+        self.objects().any(|object| {
+            let asked = object.fields.projection();
+            let is_asked = |path: &KeyPath| asked.is_some_and(|asked| asked.contains(path));
+            !wanted(&object.namespace).paths().iter().all(is_asked)
+        })
     }
 
     /// Objects that are held.
@@ -564,16 +602,32 @@ impl Ground {
 
     /// Judges anew what has to be, although it has not changed; returns whether there is more of it.
     pub fn recheck(&mut self, policy: &NamespacedName, now: Timestamp) -> bool {
+        let mut left = JUDGED_AT_ONCE_MAX;
+        self.recheck_while(policy, now, || {
+            left -= 1;
+            left > 0
+        })
+    }
+
+    /// The same: at least one object, and others until `more` says no.
+    pub fn recheck_while(
+        &mut self,
+        policy: &NamespacedName,
+        now: Timestamp,
+        mut more: impl FnMut() -> bool,
+    ) -> bool {
         let ids: Vec<_> = self.tenants.of(policy).collect();
-        for id in ids {
-            for _ in 0..JUDGED_AT_ONCE_MAX {
-                let first = self.tenants.get(id).and_then(|tenant| tenant.rechecks.first().copied());
-                let Some((_, slot)) = first.filter(|(at, _)| *at <= now.as_millisecond()) else { break };
+        let first = |ground: &Self, id| ground.tenants.get(id)?.rechecks.first().copied();
+        'all: for id in ids {
+            while let Some((_, slot)) = first(self, id).filter(|(at, _)| *at <= now.as_millisecond()) {
                 self.rejoin_after(slot, now, |object| {
                     if matches!(object.owners, OwnersSeen::There | OwnersSeen::Asked) {
                         object.owners = OwnersSeen::Unknown;
                     }
                 });
+                if !more() {
+                    break 'all;
+                }
             }
         }
         self.next_recheck(policy).is_some_and(|at| at <= now)
@@ -648,7 +702,9 @@ impl Ground {
     ) -> Option<Due> {
         let ids: Vec<_> = self.tenants.of(policy).collect();
         for id in ids {
-            if self.tenants.get(id).is_none_or(|tenant| tenant.rule.policy.mode != Mode::Enforce) {
+            let may_act =
+                |tenant: &tenants::Tenant| tenant.rule.policy.mode == Mode::Enforce && !tenant.is_sweeping;
+            if !self.tenants.get(id).is_some_and(may_act) {
                 continue;
             }
             for _ in 0..JUDGED_AT_ONCE_MAX {
@@ -664,6 +720,9 @@ impl Ground {
     }
 
     fn take_slot(&mut self, id: TenantId, slot: u32, now: Timestamp) -> Option<Due> {
+        if !self.is_in_place(id, slot) {
+            return None;
+        }
         self.rank_anew(id, slot, now);
         let circumstances = self.circumstances(id, slot, Gate::Open, now);
         let (tenant, object) = (self.tenants.get(id)?, &self.entry(slot)?.object);
@@ -788,6 +847,16 @@ impl Ground {
         }
     }
 
+    /// Whether the labels of its namespace, and its group, are as they were when it was seated.
+    fn is_in_place(&self, id: TenantId, slot: u32) -> bool {
+        let (Some(tenant), Some(entry)) = (self.tenants.get(id), self.entry(slot)) else { return false };
+        let is_grouped = match (&tenant.groups, &tenant.rule.policy.keep) {
+            (Some(groups), Some(keep)) => groups.has(keep, (slot, entry.space), &entry.object),
+            _ => true,
+        };
+        is_grouped && self.reaches(id, entry.space)
+    }
+
     /// Sees to it that whoever is kept beside an object is one that the rule is about now, if that depends on the time.
     fn rank_anew(&mut self, id: TenantId, slot: u32, now: Timestamp) {
         loop {
@@ -854,12 +923,23 @@ impl Ground {
         self.progress(slot, progress, now);
     }
 
-    fn enter_space(&mut self, name: &str, now: Timestamp) -> SpaceId {
+    fn enter_space(&mut self, name: &str) -> SpaceId {
         let (space, is_new) = self.spaces.enter(name);
-        if is_new && !self.tenants.cover(space, &self.spaces).is_empty() {
-            self.reseat_space(space, now);
+        if is_new {
+            // Nothing lies there yet that would have to be judged anew.
+            self.tenants.cover(space, &self.spaces);
         }
         space
+    }
+
+    /// Forgets the namespaces in which nothing lies any more.
+    ///
+    /// Not as soon as one is empty: where jobs come and go one by one, each would be matched with all rules anew.
+    fn forget_empty_spaces(&mut self) {
+        let Self { spaces, tenants, .. } = self;
+        for space in spaces.forget_empty(|space| tenants.are_confined_to(space)) {
+            tenants.uncover(space);
+        }
     }
 
     /// The object, holding in common with others what it has in common with them.
@@ -942,26 +1022,17 @@ impl Ground {
             }
         }
         self.tenants.remove(id, &self.spaces);
-        freed.into_iter().for_each(|slot| self.reseat(slot, now));
+        self.unjudged.forget(id);
+        self.judge_anew(freed, now);
     }
 
     fn matched_slots(&self, id: TenantId) -> BTreeSet<u32> {
+        // What is not known counts: the rest is to be approved.
+        let is_selected = |bucket: Bucket| bucket.is_matched() || bucket == Bucket::OwnerUnknown;
         let matched =
-            |entry: &&Entry| entry.seats.iter().any(|seat| seat.tenant == id && seat.bucket.is_matched());
+            |entry: &&Entry| entry.seats.iter().any(|seat| seat.tenant == id && is_selected(seat.bucket));
         let entries = (0..).zip(&self.slots).filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)));
         entries.filter(|(_, entry)| matched(entry)).map(|(slot, _)| slot).collect()
-    }
-
-    fn slots_that_may_seat(&self, id: TenantId) -> Vec<u32> {
-        let entries = (0..).zip(&self.slots).filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)));
-        entries.filter(|(_, entry)| self.reaches(id, entry.space)).map(|(slot, _)| slot).collect()
-    }
-
-    fn reseat_space(&mut self, space: SpaceId, now: Timestamp) {
-        let entries = (0..).zip(&self.slots).filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)));
-        let slots: Vec<u32> =
-            entries.filter(|(_, entry)| entry.space == space).map(|(slot, _)| slot).collect();
-        slots.into_iter().for_each(|slot| self.rejoin(slot, now));
     }
 
     /// Finds the places of an object with the rules that select it.
@@ -1021,7 +1092,8 @@ impl Ground {
             }
             let (Some(groups), Some(keep)) = (&mut tenant.groups, &tenant.rule.policy.keep) else { continue };
             let stands = standing(&tenant.rule, &entry.object, now);
-            if stands.is_matched() && stands != Standing::Terminating {
+            // What is on its way out has no place, also if it is protected besides.
+            if stands.is_matched() && !entry.object.terminating {
                 moved.extend(groups.join(keep, (slot, entry.space), &entry.object));
             }
         }
@@ -1039,6 +1111,17 @@ impl Ground {
             moved.extend(groups.leave(keep, (slot, entry.space), &entry.object));
         }
         moved.into_iter().for_each(|other| self.reseat(other, now));
+    }
+
+    /// Undoes the part of [`Ground::seat`] that concerns one rule.
+    fn unseat_of(&mut self, id: TenantId, slot: u32) {
+        let Self { slots, tenants, .. } = self;
+        let Some(entry) = slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let Some(seat) = entry.seats.iter().find(|seat| seat.tenant == id).copied() else { return };
+        entry.seats.drop_of(id);
+        if let Some(tenant) = tenants.get_mut(id) {
+            tenant.leave_seat(seat, (slot, entry.space));
+        }
     }
 
     fn seat(&mut self, slot: u32, ids: &[TenantId], now: Timestamp) {
@@ -1081,7 +1164,7 @@ impl Ground {
                 return None;
             }
             let (bucket, next) = (Bucket::Unread, Next::Nothing);
-            return Some(Seat { at: i64::MAX, tenant: id, bucket, next, is_counted: true });
+            return Some(Seat { at: i64::MAX, tenant: id, bucket, next, is_counted: true, is_new: false });
         }
         let stands = standing(rule, &entry.object, now);
         let bucket = Bucket::of(&stands)?;
@@ -1122,7 +1205,16 @@ impl Ground {
                 ceil_millis(at).max(self.not_before.get(&slot).copied().unwrap_or(i64::MIN))
             }
         };
-        Some(Seat { at, tenant: id, bucket, next, is_counted: true })
+        let is_new = self.is_new(tenant, bucket, &entry.object, now);
+        Some(Seat { at, tenant: id, bucket, next, is_counted: true, is_new })
+    }
+
+    /// Whether a policy is about an object that it was not about by its rules before.
+    fn is_new(&self, tenant: &tenants::Tenant, bucket: Bucket, object: &Object, now: Timestamp) -> bool {
+        let may_be = bucket.is_matched() || bucket == Bucket::OwnerUnknown;
+        let Some(newly) = tenant.newly.as_ref().filter(|_| may_be) else { return false };
+        let kind = tenant.rule.kind();
+        !newly.before.iter().any(|rule| self.was_about(rule, kind, object, now))
     }
 
     fn verdict(&self, id: TenantId, slot: u32, gate: Gate, now: Timestamp) -> Option<Verdict> {
@@ -1172,6 +1264,11 @@ impl Ground {
             Some(Keeper { policy: policy.key.clone(), because })
         })
     }
+}
+
+/// Whether a rule is about an object, or will be once it is known that its owners are gone.
+fn may_be_about(standing: &Standing) -> bool {
+    standing.is_matched() || matches!(standing, Standing::Owned(OwnersSeen::Unknown | OwnersSeen::Asked))
 }
 
 fn owner_names(object: &Object) -> Vec<OwnerName> {
@@ -1270,7 +1367,53 @@ impl Seats {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn namespaces_in_which_nothing_lies_any_more_are_forgotten_with_the_next_listing() {
+        let mut ground = Ground::default();
+        let sweep = |namespace: &str, name: &str| {
+            let target = json!({"apiVersion": "v1", "kind": "ConfigMap"});
+            let spec = json!({"targetResource": target, "mode": "Enforce", "keep": {"newest": 0}});
+            let rails = api::Rails::new("grounds");
+            if namespace.is_empty() {
+                let policy = json!({"metadata": {"name": name}, "spec": spec});
+                let policy: api::ClusterGarbageCollectionPolicy = serde_json::from_value(policy).unwrap();
+                return Arc::new(Policy::compile(&policy, &rails).unwrap());
+            }
+            let policy = json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec});
+            let policy: api::GarbageCollectionPolicy = serde_json::from_value(policy).unwrap();
+            Arc::new(Policy::compile(&policy, &rails).unwrap())
+        };
+        let (everywhere, own) = (sweep("", "everywhere"), sweep("own", "own"));
+        let rules = [&everywhere, &own].into_iter().flat_map(Policy::rules);
+        let now = Timestamp::UNIX_EPOCH;
+        rules.for_each(|rule| ground.admit(rule, now));
+        ground.put_namespace("labelled", Some([("a", "b")].into_iter().collect()), now);
+        ground.set_full("full", true);
+        let list = |ground: &mut Ground, namespaces: &[&str]| {
+            ground.begin_listing(&Scope::CLUSTER, None);
+            for namespace in namespaces {
+                let text = json!({"metadata": {
+                    "name": "a", "namespace": namespace, "uid": namespace, "resourceVersion": "1",
+                    "creationTimestamp": "1970-01-01T00:00:00Z",
+                }});
+                let object = crate::testing::object(&text.to_string(), &[]);
+                ground.apply(&Scope::CLUSTER, object, now);
+            }
+            ground.finish_listing(&Scope::CLUSTER, now);
+        };
+        for number in 0..100 {
+            let name = format!("preview-{number}");
+            list(&mut ground, &[&name, "stays", "labelled"]);
+            assert_eq!(ground.spaces.iter().count(), 5, "{number}");
+            assert_eq!(ground.tenants.covered(), 5, "{number}");
+            assert_eq!(ground.counts(&everywhere.key).matched(), 3, "{number}");
+        }
+        assert_eq!(ground.base(&everywhere.key), 3);
+    }
 
     #[test]
     fn an_entry_is_small() {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use views::Labels;
 
-/// A namespace's number within its ground; never reused.
+/// A namespace's number within its ground; that of one that is forgotten may become another's.
 pub(super) type SpaceId = u32;
 
-/// All namespaces that objects or policies of the ground have named.
+/// All namespaces in which objects of the ground lie, or that a policy names.
 #[derive(Debug, Default)]
 pub(super) struct Spaces {
-    all: Vec<Space>,
+    all: Vec<Option<Space>>,
+    free: Vec<SpaceId>,
     ids: HashMap<Arc<str>, SpaceId>,
     labels: HashMap<Arc<str>, Labels>,
 }
@@ -35,20 +36,44 @@ impl Spaces {
         if let Some(id) = self.id(name) {
             return (id, false);
         }
-        // etcd's limits come long before four billion namespaces.
-        let id = SpaceId::try_from(self.all.len()).unwrap_or(SpaceId::MAX);
         let name: Arc<str> = name.into();
-        self.all.push(Space { name: Arc::clone(&name), objects: 0, is_full: false });
+        let space = Some(Space { name: Arc::clone(&name), objects: 0, is_full: false });
+        let reused = self.free.pop().and_then(|id| Some((id, self.all.get_mut(id as usize)?)));
+        let id = if let Some((id, place)) = reused {
+            *place = space;
+            id
+        } else {
+            self.all.push(space);
+            // etcd's limits come long before four billion namespaces.
+            SpaceId::try_from(self.all.len() - 1).unwrap_or(SpaceId::MAX)
+        };
         self.ids.insert(name, id);
         (id, true)
     }
 
+    /// Forgets the namespaces in which nothing lies and that nothing is known of, but for those that are wanted; returns
+    /// which.
+    pub(super) fn forget_empty(&mut self, is_wanted: impl Fn(SpaceId) -> bool) -> Vec<SpaceId> {
+        let is_empty = |id: SpaceId, space: &Space| {
+            space.objects == 0 && !space.is_full && !self.labels.contains_key(&space.name) && !is_wanted(id)
+        };
+        let empty: Vec<_> =
+            self.iter().filter(|(id, space)| is_empty(*id, space)).map(|(id, _)| id).collect();
+        for id in &empty {
+            if let Some(space) = self.all.get_mut(*id as usize).and_then(Option::take) {
+                self.ids.remove(&space.name);
+                self.free.push(*id);
+            }
+        }
+        empty
+    }
+
     pub(super) fn get(&self, id: SpaceId) -> Option<&Space> {
-        self.all.get(id as usize)
+        self.all.get(id as usize)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, id: SpaceId) -> Option<&mut Space> {
-        self.all.get_mut(id as usize)
+        self.all.get_mut(id as usize)?.as_mut()
     }
 
     pub(super) fn name(&self, id: SpaceId) -> &str {
@@ -56,7 +81,7 @@ impl Spaces {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (SpaceId, &Space)> {
-        (0..).zip(&self.all)
+        (0..).zip(&self.all).filter_map(|(id, space)| Some((id, space.as_ref()?)))
     }
 
     pub(super) fn labels(&self, name: &str) -> Option<&Labels> {

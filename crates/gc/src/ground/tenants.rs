@@ -8,16 +8,18 @@
 //! all that there are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use api::garbage_collection::Action;
 use jiff::Timestamp;
 use units::{KeyPath, NamespacedName};
 use views::Labels;
 
+use super::NewlySelected;
 use super::groups::Groups;
 use super::queue::Queue;
 use super::spaces::{SpaceId, Spaces};
-use crate::decide::{KeepsBecause, Standing, standing};
+use crate::decide::{KeepsBecause, Standing, is_unmarked, standing};
 use crate::object::{Object, OwnersSeen};
 use crate::policy::{Mode, Reach, Rule};
 use crate::when::NotDue;
@@ -54,6 +56,10 @@ pub(super) struct Tenant {
     /// Objects that are being deleted, and hang on finalizers that the policy does not take off.
     pub(super) held: BTreeSet<u32>,
     pub(super) groups: Option<Groups>,
+    /// It has not looked at all objects yet.
+    pub(super) is_sweeping: bool,
+    /// What it is about that its policy was not about before, if anybody wants to know.
+    pub(super) newly: Option<Newly>,
     /// What judging an object reads of it, besides what every record holds.
     reads: Vec<KeyPath>,
     covered: HashMap<SpaceId, Coverage>,
@@ -66,6 +72,24 @@ pub(super) enum Role {
     Resident,
     /// It is about another version of the kind, and only keeps objects from others.
     Guest,
+}
+
+/// What a rule is about that its policy was not about before.
+#[derive(Debug)]
+pub(super) struct Newly {
+    /// The rules of the policy before.
+    pub(super) before: Arc<[Rule]>,
+    pub(super) selected: NewlySelected,
+}
+
+impl Newly {
+    fn count(&mut self, seat: Seat) -> Option<&mut u64> {
+        let selected = &mut self.selected;
+        seat.is_new.then_some(match seat.bucket {
+            Bucket::OwnerUnknown => &mut selected.if_owners_are_gone,
+            _ => &mut selected.known,
+        })
+    }
 }
 
 /// Whether a rule looks at a namespace.
@@ -106,7 +130,7 @@ pub enum Bucket {
     OwnerExists,
     /// It is not known whether its owners exist.
     OwnerUnknown,
-    /// It was read before the policy asked for what it reads of it.
+    /// It was read before the policy asked for what it reads of it, or that is too large to be kept.
     Unread,
 }
 
@@ -124,6 +148,8 @@ pub(super) struct Seat {
     pub(super) next: Next,
     /// No other target of the same policy counts the object already.
     pub(super) is_counted: bool,
+    /// The policy was not about the object before.
+    pub(super) is_new: bool,
 }
 
 /// What is to be done with an object next.
@@ -205,6 +231,13 @@ impl Counts {
         Bucket::ALL.into_iter().filter(|bucket| bucket.is_matched()).map(|bucket| self.of(bucket)).sum()
     }
 
+    /// The same with so many objects of a sort.
+    #[must_use]
+    pub fn with(mut self, bucket: Bucket, count: i64) -> Self {
+        self.add(bucket, count - self.of(bucket));
+        self
+    }
+
     pub(super) fn add(&mut self, bucket: Bucket, one: i64) {
         if let Some(count) = self.0.get_mut(bucket as usize) {
             *count += one;
@@ -219,7 +252,13 @@ impl std::ops::AddAssign for Counts {
 }
 
 impl Tenants {
-    pub(super) fn insert(&mut self, rule: Rule, role: Role, spaces: &mut Spaces) -> TenantId {
+    pub(super) fn insert(
+        &mut self,
+        rule: Rule,
+        role: Role,
+        before: Option<Arc<[Rule]>>,
+        spaces: &mut Spaces,
+    ) -> TenantId {
         let free = self.all.iter().position(Option::is_none);
         let place = free.unwrap_or(self.all.len());
         let id = TenantId::try_from(place).unwrap_or(TenantId::MAX);
@@ -230,6 +269,7 @@ impl Tenants {
         index.insert(&rule, id);
         self.names_of(role).insert((rule.policy.key.clone(), rule.target_index()), id);
         let mut tenant = Tenant::new(rule, role);
+        tenant.newly = before.map(|before| Newly { before, selected: NewlySelected::default() });
         for (space, _) in spaces.iter() {
             tenant.cover(space, spaces);
         }
@@ -319,8 +359,29 @@ impl Tenants {
     /// An object has begun, or ceased, to count for the rule of this seat.
     pub(super) fn recount(&mut self, seat: &Seat) {
         if let Some(tenant) = self.get_mut(seat.tenant) {
-            tenant.counts.add(seat.bucket, if seat.is_counted { 1 } else { -1 });
+            tenant.count(*seat, if seat.is_counted { 1 } else { -1 });
         }
+    }
+
+    /// Whether a rule is confined to a namespace.
+    pub(super) fn are_confined_to(&self, space: SpaceId) -> bool {
+        self.confined.contains_key(&space)
+    }
+
+    /// A namespace is forgotten.
+    pub(super) fn uncover(&mut self, space: SpaceId) {
+        for tenant in self.all.iter_mut().flatten() {
+            tenant.covered.remove(&space);
+            if let Some(groups) = &mut tenant.groups {
+                groups.forget(space);
+            }
+        }
+    }
+
+    /// In how many places namespaces are remembered.
+    #[cfg(test)]
+    pub(super) fn covered(&self) -> usize {
+        self.all.iter().flatten().map(|tenant| tenant.covered.len()).sum()
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = (&NamespacedName, TenantId)> {
@@ -436,6 +497,8 @@ impl Tenant {
             unresolvable: BTreeSet::new(),
             held: BTreeSet::new(),
             groups,
+            is_sweeping: false,
+            newly: None,
             reads: rule.reads(),
             covered: HashMap::new(),
             rule,
@@ -475,11 +538,10 @@ impl Tenant {
         }
     }
 
-    /// Whether an object was read with all that judging it takes. What was not asked for must not count as missing.
+    /// Whether an object was read with all that judging it takes. What was not read must not count as missing.
     pub(super) fn has_read(&self, object: &Object) -> bool {
-        let asked = object.fields.projection();
         let is_shown = |path: &KeyPath| self.role == Role::Resident || is_metadata(path);
-        self.reads.iter().all(|path| is_shown(path) && asked.is_some_and(|asked| asked.contains(path)))
+        self.reads.iter().all(|path| is_shown(path) && object.fields.has_read(path))
     }
 
     /// Whether it keeps an object from a rule that it overrides, and why. What is not known, it keeps.
@@ -492,8 +554,9 @@ impl Tenant {
                 Some(KeepsBecause::Keep { until })
             }
             Standing::Owned(OwnersSeen::Unknown | OwnersSeen::Asked) => Some(KeepsBecause::Unknown),
-            // Marks say nothing of what carries none; the rule leaves that to others.
+            // Marks say nothing of what carries none; the rule leaves that to others, also what is protected from it.
             Standing::NotDue(NotDue::NoMark) => None,
+            Standing::Protected(_) if is_unmarked(&self.rule, object, now) => None,
             Standing::Expires(_)
             | Standing::Unresolvable(_)
             | Standing::Protected(_)
@@ -502,8 +565,16 @@ impl Tenant {
         }
     }
 
+    /// An object counts here once more, or once less.
+    fn count(&mut self, seat: Seat, one: i64) {
+        self.counts.add(seat.bucket, one);
+        if let Some(count) = self.newly.as_mut().and_then(|newly| newly.count(seat)) {
+            *count = count.saturating_add_signed(one);
+        }
+    }
+
     pub(super) fn take_seat(&mut self, seat: Seat, slot: u32) {
-        self.counts.add(seat.bucket, i64::from(seat.is_counted));
+        self.count(seat, i64::from(seat.is_counted));
         match seat.bucket {
             Bucket::Unresolvable => drop(self.unresolvable.insert(slot)),
             Bucket::Held => drop(self.held.insert(slot)),
@@ -518,7 +589,7 @@ impl Tenant {
     }
 
     pub(super) fn leave_seat(&mut self, seat: Seat, (slot, space): (u32, SpaceId)) {
-        self.counts.add(seat.bucket, -i64::from(seat.is_counted));
+        self.count(seat, -i64::from(seat.is_counted));
         match seat.bucket {
             Bucket::Unresolvable => drop(self.unresolvable.remove(&slot)),
             Bucket::Held => drop(self.held.remove(&slot)),
@@ -579,8 +650,6 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use api::{GarbageCollectionPolicy, Rails};
     use serde_json::json;
 
@@ -604,7 +673,7 @@ mod tests {
     #[test]
     fn only_who_may_keep_an_object_from_another_is_asked_and_the_strongest_first() {
         let (mut tenants, mut spaces) = (Tenants::default(), Spaces::default());
-        let mut insert = |rule| tenants.insert(rule, Role::Resident, &mut spaces);
+        let mut insert = |rule| tenants.insert(rule, Role::Resident, None, &mut spaces);
         let low = insert(rule("low", "Delete", "Enforce", -1));
         insert(rule("equal", "Delete", "Enforce", -1));
         let high = insert(rule("high", "Delete", "Enforce", 7));

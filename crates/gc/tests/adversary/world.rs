@@ -44,6 +44,17 @@ struct Act {
     decided_at: i64,
     /// True time when it decided: a budget counts what was begun.
     begun_at: i64,
+    /// Its place among all decisions.
+    number: u64,
+}
+
+/// A deletion that was accepted and counts against a budget.
+struct Spent {
+    number: u64,
+    begun_at: i64,
+    /// How long the budget's window was when it was decided, and how many it allowed.
+    window: i64,
+    most: u64,
 }
 
 /// What a policy is in the cluster.
@@ -65,6 +76,8 @@ pub(crate) struct World {
     now: i64,
     ahead: i64,
     start: i64,
+    /// Whether the grounds judge what concerns many objects bit by bit.
+    in_turns: bool,
     leader: u32,
     in_flight: Vec<Act>,
     grounds: BTreeMap<&'static str, Ground>,
@@ -75,8 +88,9 @@ pub(crate) struct World {
     shown: Rc<Shown>,
     /// Outlives the leaders: it stands in the policies' status.
     budgets: BTreeMap<PolicyKey, (Duration, Budget)>,
-    /// When deletions were begun that were accepted and count against a budget, by true time.
-    spent: BTreeMap<PolicyKey, Vec<i64>>,
+    /// The deletions that were accepted and count against a budget, in the order in which they were served.
+    spent: BTreeMap<PolicyKey, Vec<Spent>>,
+    decisions: u64,
     pub(crate) deleted: u64,
     pub(crate) refused: u64,
 }
@@ -95,6 +109,7 @@ impl World {
             now: start,
             ahead: 0,
             start,
+            in_turns: seed % 2 == 1,
             leader: 0,
             in_flight: Vec::new(),
             grounds: BTreeMap::new(),
@@ -105,6 +120,7 @@ impl World {
             shown: Rc::default(),
             budgets: BTreeMap::new(),
             spent: BTreeMap::new(),
+            decisions: 0,
             deleted: 0,
             refused: 0,
             random,
@@ -231,7 +247,7 @@ impl World {
         let now = self.clock();
         let projection = Arc::clone(self.projections.entry(key.0).or_default());
         let read = views::Object::read(&object.to_string(), &projection).unwrap();
-        self.grounds.entry(key.0).or_default().apply(&Scope::CLUSTER, read.into(), now);
+        self.ground(key.0).apply(&Scope::CLUSTER, read.into(), now);
         let uid = object["metadata"]["uid"].as_str().unwrap().to_owned();
         let shown = Rc::make_mut(&mut self.shown);
         // Its owners may be others now.
@@ -254,14 +270,11 @@ impl World {
         let shape = Shape { spec: written.spec.clone(), approved_at };
         Rc::make_mut(&mut self.shown).policies.insert(key.clone(), shape);
         for kind in KINDS {
-            let ground = self.grounds.entry(kind).or_default();
+            let ground = self.ground(kind);
             let is_here =
                 |target: usize| policy.targets.get(target).is_some_and(|target| target.kind.kind == kind);
             ground.dismiss_targets(&gk_key, is_here, now);
-            policy
-                .rules()
-                .filter(|rule| rule.kind().kind == kind)
-                .for_each(|rule| _ = ground.admit(rule, now));
+            policy.rules().filter(|rule| rule.kind().kind == kind).for_each(|rule| ground.admit(rule, now));
         }
         let window = policy.budget.window;
         let (steady, known) = (self.steady(), self.budgets.get(&key));
@@ -282,7 +295,7 @@ impl World {
         let pairs = labels.as_object().unwrap().iter();
         let known: Labels = pairs.map(|(key, value)| (key.as_str(), value.as_str().unwrap())).collect();
         for kind in KINDS {
-            self.grounds.entry(kind).or_default().put_namespace(space, Some(known.clone()), now);
+            self.ground(kind).put_namespace(space, Some(known.clone()), now);
         }
         Rc::make_mut(&mut self.shown).labels.insert(space.to_owned(), labels);
     }
@@ -290,10 +303,10 @@ impl World {
     /// A complete listing of a kind, with all that its policies read.
     fn list(&mut self, kind: &'static str) {
         let now = self.clock();
-        let ground = self.grounds.entry(kind).or_default();
+        let ground = self.ground(kind);
         let reads: Vec<_> = ground.rules().flat_map(gc::Rule::reads).collect();
-        self.projections.insert(kind, Arc::new(Projection::new(reads)));
         ground.begin_listing(&Scope::CLUSTER, None);
+        self.projections.insert(kind, Arc::new(Projection::new(reads)));
         let there: Vec<_> = self.server.objects.iter().filter(|(key, _)| key.0 == kind).collect();
         let there: Vec<_> = there.into_iter().map(|(key, object)| (key.clone(), object.clone())).collect();
         self.server.unseen.retain(|key, _| key.0 != kind);
@@ -313,7 +326,7 @@ impl World {
     /// A listing that shows too little, and is not believed.
     fn list_some(&mut self) {
         let kind = *self.random.of(&KINDS);
-        self.grounds.entry(kind).or_default().begin_listing(&Scope::CLUSTER, None);
+        self.ground(kind).begin_listing(&Scope::CLUSTER, None);
         let there: Vec<_> = self.server.objects.iter().filter(|(key, _)| key.0 == kind).collect();
         let there: Vec<_> = there.into_iter().map(|(key, object)| (key.clone(), object.clone())).collect();
         for (key, object) in there {
@@ -340,7 +353,28 @@ impl World {
         self.list_all();
     }
 
+    fn ground(&mut self, kind: &'static str) -> &mut Ground {
+        let in_turns = self.in_turns;
+        let begin = || if in_turns { Ground::in_turns() } else { Ground::default() };
+        self.grounds.entry(kind).or_insert_with(begin)
+    }
+
+    /// Judges some of what waits to be judged.
+    fn catch_up(&mut self) {
+        let now = self.clock();
+        for ground in self.grounds.values_mut() {
+            while ground.is_behind() && self.random.percent(60) {
+                let mut left = self.random.below(6);
+                ground.catch_up(now, || {
+                    left = left.saturating_sub(1);
+                    left > 0
+                });
+            }
+        }
+    }
+
     fn look_again(&mut self) {
+        self.catch_up();
         let now = self.clock();
         for policy in self.compiled.values() {
             self.grounds.values_mut().for_each(|ground| _ = ground.recheck(&policy.key, now));
@@ -379,6 +413,7 @@ impl World {
     // What the collector does, as the controller has it do.
 
     fn collect(&mut self) {
+        self.catch_up();
         let policies: Vec<_> =
             self.compiled.iter().map(|(key, policy)| (key.clone(), Arc::clone(policy))).collect();
         let most = self.random.below(4);
@@ -439,7 +474,9 @@ impl World {
 
     fn send(&mut self, policy: &PolicyKey, kind: &'static str, due: Due, leave: Option<Leave>) {
         let key = (kind, due.namespace.to_string(), due.name.to_string());
+        self.decisions += 1;
         let act = Act {
+            number: self.decisions,
             policy: policy.clone(),
             key,
             leader: self.leader,
@@ -539,16 +576,11 @@ impl World {
         }
         let budget = &shape.spec["budget"];
         let spent = self.spent.entry(act.policy.clone()).or_default();
-        spent.retain(|at| *at > self.now - 3_600_000);
+        spent.retain(|known| known.begun_at > self.now - 3_600_000);
         let window = oracle::window_of(budget);
-        let within =
-            spent.iter().filter(|at| (act.begun_at - window + 1..=act.begun_at).contains(*at)).count();
         let most = oracle::allowance(budget, oracle::base(&scene, &act.policy, &shape.spec));
-        if u64::try_from(within).unwrap() >= most {
-            return Err(format!("{:?}: {within} have gone, and {most} may", act.policy));
-        }
-        spent.push(act.begun_at);
-        Ok(())
+        spent.push(Spent { number: act.number, begun_at: act.begun_at, window, most });
+        within_budget(spent).map_err(|why| format!("{:?}: {why}", act.policy))
     }
 
     // Whether what may go goes.
@@ -596,11 +628,16 @@ impl World {
     fn run_dry(&mut self) -> Result<(), String> {
         loop {
             let now = self.clock();
+            self.grounds.values_mut().for_each(|ground| {
+                while ground.is_behind() {
+                    ground.catch_up(now, || true);
+                }
+            });
             for policy in self.compiled.values() {
                 self.grounds.values_mut().for_each(|ground| while ground.recheck(&policy.key, now) {});
             }
             for kind in KINDS {
-                for question in self.grounds.entry(kind).or_default().take_owner_questions(100) {
+                for question in self.ground(kind).take_owner_questions(100) {
                     self.questions.push((kind, question));
                 }
             }
@@ -663,6 +700,20 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Whether each deletion was within the budget when it was decided. What was decided earlier may be served later, and what
+/// was decided later may have had a larger base: neither counts against the other by the order in which they were served.
+fn within_budget(spent: &[Spent]) -> Result<(), String> {
+    for act in spent {
+        let is_before =
+            |other: &&Spent| other.number < act.number && other.begun_at > act.begun_at - act.window;
+        let before = spent.iter().filter(is_before).count();
+        if u64::try_from(before).unwrap() >= act.most {
+            return Err(format!("{before} have gone, and {} may", act.most));
+        }
+    }
+    Ok(())
 }
 
 fn compile(key: &PolicyKey, written: &Written) -> Option<Arc<Policy>> {

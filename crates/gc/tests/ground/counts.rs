@@ -107,7 +107,7 @@ fn recount(ground: &Ground, names: &[(&str, Option<bool>)], now: i64) -> Ground 
     for object in ground.objects() {
         anew.apply(&Scope::CLUSTER, object.clone(), second(now));
     }
-    ground.rules().for_each(|rule| _ = anew.admit(rule.clone(), second(now)));
+    ground.rules().for_each(|rule| anew.admit(rule.clone(), second(now)));
     anew
 }
 
@@ -146,7 +146,7 @@ proptest! {
                 Step::Admit { variant } => {
                     known = policies(variant);
                     let which = usize::from(variant / 12 % 3);
-                    known[which].rules().for_each(|rule| _ = ground.admit(rule, at));
+                    known[which].rules().for_each(|rule| ground.admit(rule, at));
                 }
                 Step::Dismiss { which } => ground.dismiss(&known[usize::from(which)].key, at),
                 Step::Pass { seconds } => now += seconds,

@@ -164,3 +164,17 @@ fn a_policy_that_comes_later_counts_each_object_once() {
     field.admit(&crate::support::policy("keep", json!({"keep": {"newest": 3}})));
     assert_eq!((field.count(&keep, Bucket::Ranked), field.count(&keep, Bucket::Pending)), (3, 1));
 }
+
+#[test]
+fn what_is_on_its_way_out_has_no_place_although_it_is_protected() {
+    let keep = policy("keep", json!({"keep": {"oldest": 1}}));
+    let mut field = Field::with([&keep]);
+    let going = json!({"metadata": {
+        "deletionTimestamp": second(1).to_string(), "finalizers": ["example.com/wait"],
+        "annotations": {"groundskeeper.dev/protect": "true"},
+    }});
+    field.put(&thing("going", 0, going));
+    field.put(&thing("stays", 1, json!({})));
+    field.put(&thing("goes", 2, json!({})));
+    assert_eq!(field.at(60).collect(&keep), ["goes"]);
+}

@@ -20,4 +20,5 @@ mod overlaps;
 mod owners;
 mod plans;
 mod support;
+mod turns;
 mod unread;

@@ -123,7 +123,7 @@ fn namespaces_take_turns_and_full_ones_go_first() {
     field.put(&elsewhere("y", "few"));
     field.put(&elsewhere("z0", "full"));
     field.put(&elsewhere("z1", "full"));
-    field.ground.set_full("full", true, second(0));
+    field.ground.set_full("full", true);
     let spaces = |field: &mut Field, count: usize| -> Vec<String> {
         let taken = (0..count).filter_map(|_| field.ground.take_due(&sweep.key, second(100)));
         taken.map(|due| due.namespace.to_string()).collect()

@@ -211,11 +211,24 @@ fn an_edited_policy_says_how_much_it_newly_matches() {
     field.put(&tmp("a", 0, 1));
     field.put(&thing("b", 0, json!({})));
     let wider = policy("sweep", json!({"ttl": {"after": "60s"}}));
-    let admitted = field.ground.admit(wider.rules().next().unwrap(), second(0));
-    assert_eq!((admitted.matched, admitted.newly_matched), (2, 1));
-
     let before: Vec<_> = sweep.rules().collect();
-    assert_eq!(field.ground.newly_matched(&wider.key, &before, second(0)), 1);
+    let rule = wider.rules().next().unwrap();
+    field.ground.admit_after(rule, Some(before.clone().into()), second(0));
+    let newly = |field: &Field| {
+        let Field { ground, now } = field;
+        (
+            ground.newly_selected(&wider.key).map(|newly| newly.known),
+            ground.newly_matched(&wider.key, &before, *now),
+        )
+    };
+    assert_eq!((field.counts(&wider).matched(), newly(&field)), (2, (Some(1), 1)));
+    field.put(&thing("c", 0, json!({})));
+    assert_eq!(newly(&field), (Some(2), 2), "what comes while the policy waits counts as well");
+    field.remove("b");
+    assert_eq!(newly(&field), (Some(1), 1));
+    field.ground.accepted(&wider.key);
+    field.remove("c");
+    assert_eq!(field.ground.newly_selected(&wider.key), None);
 }
 
 #[test]

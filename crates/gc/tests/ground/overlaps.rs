@@ -280,3 +280,20 @@ fn a_guest_that_leaves_or_changes_lets_go() {
     field.ground.dismiss(&mine.key, second(60));
     assert_eq!(field.take(&sweep).len(), 1);
 }
+
+#[test]
+fn a_policy_that_reads_marks_leaves_to_others_what_carries_none_although_it_is_protected_from_it() {
+    let sweep = policy("sweep", json!({"ttl": {"after": "60s"}, "unlock": ["HelmReleases"]}));
+    let marks = policy("marks", json!({"priority": 1, "ttl": {"marks": {}}}));
+    let mut field = Field::with([&sweep, &marks]);
+    let release = "sh.helm.release.v1.a";
+    field.put(&thing(release, 0, json!({})));
+    assert_eq!(
+        (field.at(60).reason(&marks, release), field.reason(&sweep, release)),
+        ("HelmRelease", "Expired")
+    );
+    let marked =
+        json!({"metadata": {"annotations": {"groundskeeper.dev/ttl": "1h"}, "resourceVersion": "2"}});
+    field.put(&thing(release, 0, marked));
+    assert_eq!(field.reason(&sweep, release), "KeptBy");
+}

@@ -112,3 +112,35 @@ fn everybody_is_asked_about_before_anybody_is_asked_about_again() {
     }
     assert_eq!(asked, ["a", "b", "c", "a", "b", "c"]);
 }
+
+#[test]
+fn a_policy_that_asks_for_orphans_from_now_on_may_be_about_all_whose_owners_nobody_has_looked_for() {
+    let before = policy("orphans", json!({"ttl": {"after": "60s"}, "targetResource": {"names": ["b*"]}}));
+    let (before, orphans) = (before.rules().collect::<Vec<_>>(), orphans());
+    let mut field = Field::with([]);
+    field.admit(&orphans);
+    field.put(&owned(&["x"], 1));
+    let admit = |field: &mut Field, before: &[gc::Rule]| {
+        field.ground.dismiss(&orphans.key, second(0));
+        let rule = orphans.rules().next().unwrap();
+        field.ground.admit_after(rule, Some(before.into()), second(0));
+    };
+    let newly = |field: &Field| {
+        let newly = field.ground.newly_selected(&orphans.key).unwrap();
+        (newly.known, newly.if_owners_are_gone)
+    };
+    admit(&mut field, &before);
+    assert_eq!(newly(&field), (0, 1));
+    assert_eq!(field.ground.newly_matched(&orphans.key, &before, second(0)), 1);
+    let question = field.ground.take_owner_questions(9).remove(0);
+    field.ground.owners_seen(&question, None, second(0));
+    assert_eq!(newly(&field), (0, 1), "what could not be told is not known either");
+    field.ground.owners_seen(&question, Some(true), second(0));
+    assert_eq!(newly(&field), (1, 0));
+    field.ground.owners_seen(&question, Some(false), second(0));
+    assert_eq!(newly(&field), (0, 0));
+
+    field.put(&owned(&["y"], 2));
+    admit(&mut field, &orphans.rules().collect::<Vec<_>>());
+    assert_eq!(newly(&field), (0, 0), "it asked for them before");
+}

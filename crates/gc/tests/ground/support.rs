@@ -96,7 +96,7 @@ impl Field {
     }
 
     pub(crate) fn admit(&mut self, policy: &Arc<Policy>) {
-        policy.rules().for_each(|rule| _ = self.ground.admit(rule, self.now));
+        policy.rules().for_each(|rule| self.ground.admit(rule, self.now));
     }
 
     /// An object is there, read for all the rules that look here.

@@ -51,6 +51,28 @@ fn an_object_that_was_read_for_others_is_never_due() {
 }
 
 #[test]
+fn an_object_with_a_field_that_is_too_large_is_unread_for_those_alone_that_read_it() {
+    let [phase, data] = [
+        policy("phase", json!({"ttl": {"after": "60s"}, "conditions": {"phase": ["Done"]}})),
+        policy("data", json!({"ttl": {"after": "60s"}, "when": "!('keep' in object.data)"})),
+    ];
+    let keep = policy("keep", json!({"action": "Keep", "when": "has(object.data.keep)"}));
+    let large = |name: &str| {
+        let data = json!({"text": "x".repeat(views::KEPT_BYTES_MAX)});
+        thing(name, 0, json!({"data": data, "status": {"phase": "Done"}}))
+    };
+    let mut field = Field::with([&phase, &data]);
+    field.put(&large("a"));
+    assert_eq!(field.at(60).take(&data), []);
+    assert_eq!((field.count(&data, Bucket::Unread), field.reason(&data, "a")), (1, "Unread"));
+    assert_eq!(field.collect(&phase), ["a"]);
+
+    field.admit(&keep);
+    field.put(&large("b"));
+    assert_eq!(field.at(120).take(&phase), [], "what cannot be read may say that it is kept");
+}
+
+#[test]
 fn what_a_keeper_has_not_read_it_keeps() {
     let keepers = [
         json!({"action": "Keep", "conditions": {"phase": ["Running"]}}),

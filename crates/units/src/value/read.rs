@@ -28,6 +28,7 @@ pub struct Within<'m>(pub &'m mut Memory);
 pub struct Memory {
     bytes_max: usize,
     bytes_left: usize,
+    was_exceeded: bool,
 }
 
 /// Values take more memory than they may.
@@ -44,7 +45,7 @@ pub struct TooLarge {
 impl Memory {
     /// This many bytes.
     pub const fn of(bytes_max: usize) -> Self {
-        Self { bytes_max, bytes_left: bytes_max }
+        Self { bytes_max, bytes_left: bytes_max, was_exceeded: false }
     }
 
     /// What has not been taken yet.
@@ -52,9 +53,15 @@ impl Memory {
         self.bytes_left
     }
 
+    /// Whether somebody has asked for more than was left.
+    pub const fn was_exceeded(&self) -> bool {
+        self.was_exceeded
+    }
+
     /// Takes some of it, or nothing if there is too little left.
     pub const fn take(&mut self, bytes: usize) -> Result<(), TooLarge> {
         let Some(left) = self.bytes_left.checked_sub(bytes) else {
+            self.was_exceeded = true;
             return Err(TooLarge { bytes_max: self.bytes_max });
         };
         self.bytes_left = left;

@@ -14,6 +14,9 @@ use super::watcher::Stopwatch;
 /// Creations in flight: as many as the server takes gladly.
 const CREATIONS_IN_FLIGHT: usize = 32;
 
+/// How long a kind may be defined and not be created, in seconds: the API server takes about five.
+const UNSERVED_MAX_SECONDS: f64 = 30.0;
+
 /// A namespace to put load into.
 pub(super) struct Load {
     client: Client,
@@ -165,9 +168,17 @@ impl Load {
     }
 }
 
+/// A kind that was just defined may be read before anything of it can be created, for some seconds: then it is tried again.
 async fn post(client: &Client, path: &str, object: &Value) -> Result<()> {
-    let request = http::Request::post(path)
-        .header("content-type", "application/json")
-        .body(serde_json::to_vec(object)?)?;
-    client.request_text(request).await.map(drop).with_context(|| format!("creating at {path}"))
+    let (body, clock) = (serde_json::to_vec(object)?, Stopwatch::start());
+    loop {
+        let request =
+            http::Request::post(path).header("content-type", "application/json").body(body.clone())?;
+        match client.request_text(request).await {
+            Err(kube::Error::Api(status)) if status.code == 503 && clock.seconds() < UNSERVED_MAX_SECONDS => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            answer => return answer.map(drop).with_context(|| format!("creating at {path}")),
+        }
+    }
 }

@@ -105,7 +105,7 @@ const VERDICTS: &[(&str, &str, &str)] = &[
     (
         "Keep",
         "Unread",
-        "It was read before the policy asked for what it reads of it. It passes with the next listing.",
+        "It was read before the policy asked for what it reads of it, which passes with the next listing; or that takes more than 64 KiB.",
     ),
     (
         "Protected",

@@ -20,7 +20,7 @@ use chassis::{
     Representation, Resource, count,
 };
 use control::{Belief, Confirmation, MassChange, Timers};
-use gc::{Counts, Gate, Ground, Mode, OwnerQuestion, Policy, Rule, Scope, Ward};
+use gc::{Bucket, Counts, Gate, Ground, Mode, NewlySelected, OwnerQuestion, Policy, Rule, Scope, Ward};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -37,6 +37,7 @@ use super::AuthorCheck;
 use super::author::AuthorVerdict;
 use super::limits::COUNT_INTERVAL;
 use super::owners::Found;
+use super::patience::Patience;
 
 /// The feed that shows the labels of namespaces.
 const NAMESPACES: FeedId = 2;
@@ -63,6 +64,8 @@ pub(super) struct Observed {
     last_id: u64,
     /// The ground of which an object was last asked about.
     last_asked: PlotId,
+    /// The ground in which objects were last judged that waited for it.
+    last_judged: PlotId,
     /// When each watch is listed anew, to see whether it has shown everything.
     scans: Timers<FeedId>,
     namespaces: Namespaces,
@@ -107,6 +110,7 @@ impl Observed {
             lanes: HashMap::new(),
             last_id: QUOTAS,
             last_asked: 0,
+            last_judged: 0,
             scans: Timers::default(),
             namespaces: Namespaces::default(),
             quotas: Quotas::default(),
@@ -274,8 +278,11 @@ impl Observed {
         let Ok(policy) = tracked.spec.clone() else { return };
         let is_current = |accepted: &Accepted| accepted.spec_hash == policy.spec_hash.as_str();
         let settled = matches!(&tracked.acceptance, Acceptance::Accepted(accepted) if is_current(accepted));
-        let is_reliable = |id: &PlotId| self.reliable(*id, &policy).is_some();
-        if settled || !tracked.plots.iter().all(is_reliable) {
+        let is_seen = |id: &PlotId| {
+            let is_behind = |plot: &Plot| plot.ground.is_behind_with(key);
+            self.reliable(*id, &policy).is_some() && !self.plots.get(id).is_some_and(is_behind)
+        };
+        if settled || !tracked.plots.iter().all(is_seen) {
             return;
         }
         if self.is_counting(&policy) {
@@ -283,32 +290,61 @@ impl Observed {
         }
         let Some(tracked) = self.policies.get(key) else { return };
         let before = tracked.before();
-        let matched = self.counts_of(key).matched();
         let newly = match &before {
-            None => 0,
-            Some(before) if is_current(&before.accepted) => 0,
-            Some(before) => self.newly_matched(key, before, matched, now),
+            None => NewlySelected::default(),
+            Some(before) if is_current(&before.accepted) => NewlySelected::default(),
+            Some(before) => self.newly_matched(key, before),
         };
         let limit = policy.budget.limit(self.base_of(key));
-        let acceptance = if newly <= limit || policy.is_approved(now) {
+        let at_most = newly.known.saturating_add(newly.if_owners_are_gone);
+        let acceptance = if at_most <= limit || policy.is_approved(now) {
+            let matched = self.counts_of(key).matched();
             Acceptance::Accepted(Accepted { spec_hash: policy.spec_hash.to_string(), matched })
+        } else if newly.known <= limit {
+            // Its owners are being looked for; so much is not known that it cannot be told yet.
+            Acceptance::Open { before }
         } else {
-            Acceptance::Waits { newly, limit, before }
+            Acceptance::Waits { newly: newly.known, limit, before }
         };
-        if let Acceptance::Waits { newly, limit, .. } = &acceptance {
-            tracing::warn!(policy = %key, newly, limit, "a changed policy waits to be approved");
+        let waited = matches!(tracked.acceptance, Acceptance::Waits { .. });
+        match &acceptance {
+            Acceptance::Waits { newly, limit, .. } if !waited => {
+                tracing::warn!(policy = %key, newly, limit, "a changed policy waits to be approved");
+            }
+            Acceptance::Waits { .. } | Acceptance::Open { .. } => {}
+            Acceptance::Accepted(_) => self.each_ground_of(key, |ground| ground.accepted(key)),
         }
         if let Some(tracked) = self.policies.get_mut(key) {
             tracked.acceptance = acceptance;
         }
     }
 
-    /// How many objects a policy selects that its earlier form did not; only by their number if that form is not known.
-    fn newly_matched(&self, key: &NamespacedName, before: &Before, matched: i64, now: Timestamp) -> u64 {
-        let by_number = u64::try_from(matched - before.accepted.matched).unwrap_or(0);
-        let Some(old) = &before.policy else { return by_number };
-        let rules: Vec<Rule> = old.rules().collect();
-        self.plots_of(key).map(|plot| plot.ground.newly_matched(key, &rules, now)).sum()
+    fn each_ground_of(&mut self, key: &NamespacedName, change: impl Fn(&mut Ground)) {
+        for id in self.plot_ids_of(key) {
+            self.ground_mut(id).into_iter().for_each(&change);
+        }
+    }
+
+    /// What a policy selects that its earlier form did not; only by their number if that form is not known.
+    fn newly_matched(&self, key: &NamespacedName, before: &Before) -> NewlySelected {
+        let plots: BTreeSet<PlotId> = self.plot_ids_of(key).into_iter().collect();
+        let grounds = plots.iter().filter_map(|id| self.plots.get(id)).map(|plot| &plot.ground);
+        let mut newly = NewlySelected::default();
+        for ground in grounds {
+            let Some(here) = ground.newly_selected(key) else { return self.newly_by_number(key, before) };
+            newly.known += here.known;
+            newly.if_owners_are_gone += here.if_owners_are_gone;
+        }
+        newly
+    }
+
+    fn newly_by_number(&self, key: &NamespacedName, before: &Before) -> NewlySelected {
+        let counts = self.counts_of(key);
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        NewlySelected {
+            known: count(counts.matched() - before.accepted.matched),
+            if_owners_are_gone: count(counts.of(Bucket::OwnerUnknown)),
+        }
     }
 
     /// Takes in what the watch of a kind of policies shows; returns the policies that it concerns.
@@ -501,9 +537,10 @@ impl Observed {
                 plot.ground.dismiss_targets(key, kept, now);
             }
         }
+        let before = tracked.rules_before();
         for (rule, id) in rules.into_iter().zip(&tracked.plots) {
             if let Some(plot) = self.plots.get_mut(id) {
-                plot.admit(rule, now);
+                plot.ground.admit_after(rule, before.clone(), now);
             }
             touched.insert(*id);
         }
@@ -511,7 +548,7 @@ impl Observed {
         touched.extend(self.invite(key, now));
         concerned.extend(self.listeners(key));
         touched.into_iter().for_each(|id| self.arrange(id, now));
-        self.watch_surroundings();
+        self.watch_surroundings(now);
         concerned.remove(key);
         [key.clone()].into_iter().chain(concerned).collect()
     }
@@ -542,7 +579,7 @@ impl Observed {
                 self.arrange(id, now);
             }
         }
-        self.watch_surroundings();
+        self.watch_surroundings(now);
         concerned.into_iter().collect()
     }
 
@@ -601,7 +638,7 @@ impl Observed {
             touched.insert(plot_id);
             if is_listed {
                 // What the cluster calls the kind is known by now.
-                self.resize(&self.quotas.namespaces(), now);
+                self.resize(&self.quotas.namespaces());
             }
             if rearrange {
                 rearranged.insert(plot_id);
@@ -624,7 +661,7 @@ impl Observed {
     ) -> Vec<NamespacedName> {
         if id == QUOTAS {
             let resized = self.quotas.take(event);
-            self.resize(&resized, now);
+            self.resize(&resized);
             return Vec::new();
         }
         self.take_namespace(event, now);
@@ -652,11 +689,11 @@ impl Observed {
     }
 
     /// Says of these namespaces whether they have room.
-    fn resize(&mut self, namespaces: &BTreeSet<Box<str>>, now: Timestamp) {
+    fn resize(&mut self, namespaces: &BTreeSet<Box<str>>) {
         for plot in self.plots.values_mut() {
             let Some(resource) = plot.resource().cloned() else { continue };
             for namespace in namespaces {
-                plot.ground.set_full(namespace, self.quotas.is_full(namespace, &resource), now);
+                plot.ground.set_full(namespace, self.quotas.is_full(namespace, &resource));
             }
         }
     }
@@ -693,6 +730,30 @@ impl Observed {
         }
     }
 
+    /// Judges what waits to be judged, for as long as `patience` lasts; returns the policies that have nothing left that
+    /// waits.
+    pub(super) fn catch_up(&mut self, patience: &Patience, now: Timestamp) -> Vec<NamespacedName> {
+        let mut caught_up = Vec::new();
+        while patience.lasts() {
+            // The grounds take turns, and in each of them its policies do.
+            let after = (Bound::Excluded(self.last_judged), Bound::Unbounded);
+            let mut in_turn = self.plots.range(after).chain(self.plots.range(..=self.last_judged));
+            let Some(id) = in_turn.find(|(_, plot)| plot.ground.is_behind()).map(|(id, _)| *id) else {
+                break;
+            };
+            self.last_judged = id;
+            let turn = patience.turn();
+            let ground = self.ground_mut(id);
+            caught_up.extend(ground.map(|ground| ground.catch_up(now, || turn.lasts())).unwrap_or_default());
+        }
+        caught_up
+    }
+
+    /// Whether anything waits to be judged.
+    pub(super) fn is_behind(&self) -> bool {
+        self.plots.values().any(|plot| plot.ground.is_behind())
+    }
+
     /// An object of which a policy has to know whether its owners exist.
     pub(super) fn take_owner_question(&mut self) -> Option<(PlotId, OwnerQuestion)> {
         // The grounds take turns: one with many objects does not hold up the others.
@@ -713,7 +774,8 @@ impl Observed {
     /// Takes in what was found of an object's owners; returns the policies that it concerns.
     pub(super) fn owners_found(&mut self, found: &Found, now: Timestamp) -> Vec<NamespacedName> {
         let Some(plot) = self.plots.get_mut(&found.plot) else { return Vec::new() };
-        plot.ground.owners_seen(&found.question, found.are_gone, now);
+        plot.ground.owners_seen(&found.question, found.are_gone.as_ref().ok().copied(), now);
+        plot.take_untold(found);
         plot.policies()
     }
 
@@ -729,22 +791,26 @@ impl Observed {
     }
 
     /// Watches what policies depend on besides their objects.
-    fn watch_surroundings(&mut self) {
+    fn watch_surroundings(&mut self, now: Timestamp) {
         let acts = |tracked: &Tracked| tracked.spec.as_ref().is_ok_and(|policy| policy.mode == Mode::Enforce);
         let wanted = self.policies.values().any(acts);
         self.quotas.watch(wanted, &self.feeds, &self.surroundings);
-        self.watch_namespaces();
+        self.watch_namespaces(now);
     }
 
     /// Watches namespaces while a policy asks for some of them: for their labels, or to count what lies in them.
-    fn watch_namespaces(&mut self) {
+    fn watch_namespaces(&mut self, now: Timestamp) {
         let asks =
             |tracked: &Tracked| tracked.presence().is_some_and(|policy| policy.reach.narrows_namespaces());
         let wanted = self.policies.values().any(asks);
         if wanted == self.namespaces.feed.is_some() {
             return;
         }
-        self.namespaces = Namespaces::default();
+        let before = std::mem::take(&mut self.namespaces);
+        for plot in self.plots.values_mut() {
+            // What nobody watches may be wrong tomorrow.
+            before.labels.keys().for_each(|name| plot.put_namespace(name, None, now));
+        }
         if wanted {
             let kind = GroupVersionKind {
                 api_version: units::ApiVersion { group: String::new(), version: "v1".to_owned() },

@@ -13,12 +13,13 @@ use chassis::{
     Representation, Resource,
 };
 use control::{MassChange, MassChangeRules};
-use gc::{Ground, Object, Policy, Rule, Scope};
+use gc::{Bucket, Ground, Object, Policy, Rule, Scope};
 use jiff::Timestamp;
-use units::{GroupVersionKind, NamespacedName};
+use units::{GroupVersionKind, KeyPath, NamespacedName};
 use views::{Labels, Projection};
 
-use super::super::limits::COUNTED_NAMESPACES_MAX;
+use super::super::limits::{COUNTED_NAMESPACES_MAX, UNREAD_BYTES_MAX, UNTELLABLE_MAX};
+use super::super::owners::{Found, OwnerKind, Untold, kinds_of};
 use super::{believes, tell_parked};
 
 /// Tells the grounds apart.
@@ -29,6 +30,8 @@ pub(in super::super) struct Plot {
     pub(in super::super) kind: GroupVersionKind,
     pub(in super::super) ground: Ground,
     lanes: BTreeMap<Scope, Lane>,
+    /// Why it cannot be told whether owners exist, by their kind.
+    untold: BTreeMap<OwnerKind, Untold>,
 }
 
 /// One watch.
@@ -57,6 +60,16 @@ struct Lane {
 struct Lens {
     projection: Arc<Projection>,
     pushed: Pushed,
+    kept: Kept,
+}
+
+/// How much of what is asked for is kept where it is large: what one namespace's policies read need not be held for all.
+#[derive(Clone, Debug)]
+struct Kept {
+    /// What policies of the cluster read, and policies on other versions of the kind.
+    everywhere: Arc<Projection>,
+    /// What is read in a namespace with policies of its own.
+    own: BTreeMap<Box<str>, Arc<Projection>>,
 }
 
 /// How far a ground can be relied on.
@@ -64,6 +77,8 @@ struct Lens {
 pub(in super::super) enum PlotState {
     /// It is being listed for the first time.
     Listing,
+    /// It shows what is there, and the policy has not looked at all of it.
+    Judging,
     /// It shows what is there.
     Live(Arc<Resource>),
     /// It cannot be watched.
@@ -96,12 +111,7 @@ pub(super) enum Census {
 
 impl Plot {
     pub(super) fn new(kind: GroupVersionKind) -> Self {
-        Self { kind, ground: Ground::default(), lanes: BTreeMap::new() }
-    }
-
-    /// A rule looks here, in this form.
-    pub(super) fn admit(&mut self, rule: Rule, now: Timestamp) {
-        self.ground.admit(rule, now);
+        Self { kind, ground: Ground::in_turns(), lanes: BTreeMap::new(), untold: BTreeMap::new() }
     }
 
     /// A policy has these rules, of which those on other versions of the kind are heard here, too; returns whether that is
@@ -129,7 +139,15 @@ impl Plot {
             let known = self.lanes.get(&scope);
             let fields_refused = known.is_some_and(|lane| lane.fields_refused);
             let lens = self.lens(&scope, fields_refused);
-            if known.is_none_or(|lane| !lane.lens.shows(&lens)) {
+            let lacks = |lane: &Lane| {
+                !lane.lens.shows(&lens)
+                    || (!lane.lens.kept.has(&lens.kept) && self.ground.lacks(|space| lens.kept.of(space)))
+            };
+            if known.is_some_and(|lane| !lacks(lane)) {
+                if let Some(lane) = self.lanes.get_mut(&scope) {
+                    lane.lens.kept = lens.kept;
+                }
+            } else {
                 ended.extend(self.lanes.remove(&scope).map(|lane| lane.id));
                 wanted.push(Wanted { scope, lens, fields_refused });
             }
@@ -183,12 +201,7 @@ impl Plot {
         let rules: Vec<_> = self.ground.rules().filter(looks_here).collect();
         // Policies on other versions of the kind have a word on the same objects.
         let guests = self.ground.guests_read(scope.0.as_deref());
-        let own = rules.iter().flat_map(|rule| rule.reads());
-        let projection = Arc::new(Projection::new(own.chain(guests)));
-        let mut selectors = rules.iter().map(|rule| rule.target().pushed());
-        let first = selectors.next().unwrap_or_default();
-        let (labels, fields) = if selectors.all(|other| other == first) { first } else { (None, None) };
-        Lens { projection, pushed: Pushed { labels, fields: fields.filter(|_| !fields_refused) } }
+        Lens::new(&rules, guests, *scope == Scope::CLUSTER, fields_refused)
     }
 
     /// The watch that shows a policy's objects.
@@ -207,8 +220,10 @@ impl Plot {
     /// How far what a policy's watch shows can be relied on.
     pub(in super::super) fn state_of(&self, policy: &Policy) -> &PlotState {
         const LISTING: &PlotState = &PlotState::Listing;
+        const JUDGING: &PlotState = &PlotState::Judging;
         self.lane_of(policy).map_or(LISTING, |lane| match &lane.state {
             PlotState::Live(_) if !lane.is_listed => LISTING,
+            PlotState::Live(_) if self.ground.is_judging(&policy.key) => JUDGING,
             state => state,
         })
     }
@@ -217,7 +232,7 @@ impl Plot {
     pub(in super::super) fn resource_of(&self, policy: &Policy) -> Option<&Arc<Resource>> {
         match &self.lane_of(policy)?.state {
             PlotState::Live(resource) => Some(resource),
-            PlotState::Listing | PlotState::Parked(_) => None,
+            PlotState::Listing | PlotState::Judging | PlotState::Parked(_) => None,
         }
     }
 
@@ -225,7 +240,7 @@ impl Plot {
     pub(super) fn resource(&self) -> Option<&Arc<Resource>> {
         self.lanes.values().find_map(|lane| match &lane.state {
             PlotState::Live(resource) => Some(resource),
-            PlotState::Listing | PlotState::Parked(_) => None,
+            PlotState::Listing | PlotState::Judging | PlotState::Parked(_) => None,
         })
     }
 
@@ -234,7 +249,10 @@ impl Plot {
         let lane = self.lane_of(policy)?;
         match &lane.state {
             PlotState::Live(resource)
-                if lane.is_listed && lane.feed.is_live() && !lane.guard.is_in_doubt() =>
+                if lane.is_listed
+                    && lane.feed.is_live()
+                    && !lane.guard.is_in_doubt()
+                    && !self.ground.is_judging(&policy.key) =>
             {
                 Some(resource)
             }
@@ -293,6 +311,30 @@ impl Plot {
         self.ground.put_namespace(name, labels, now);
     }
 
+    /// Whether owners exist was asked, and could be told or not.
+    pub(super) fn take_untold(&mut self, found: &Found) {
+        match &found.are_gone {
+            Err(untold) if self.untold.len() < UNTELLABLE_MAX => {
+                self.untold.insert(untold.of.clone(), untold.clone());
+            }
+            Err(_) => {}
+            Ok(_) => kinds_of(&found.question).for_each(|kind| _ = self.untold.remove(&kind)),
+        }
+    }
+
+    /// Why it cannot be told whether owners of a policy's objects exist; none if there is none of which it could not.
+    pub(in super::super) fn untold(&self, policy: &Policy) -> Option<&Untold> {
+        if self.ground.counts(&policy.key).of(Bucket::OwnerUnknown) == 0 {
+            return None;
+        }
+        let is_here = |untold: &&Untold| {
+            policy.reach.namespace().is_none_or(|namespace| *namespace == *untold.of.namespace)
+        };
+        let mut here = self.untold.values().filter(is_here);
+        // What somebody can mend goes first.
+        here.clone().find(|untold| untold.is_denied).or_else(|| here.next())
+    }
+
     /// What a watch selects is not all that there is: all has been counted, as far as it could be. Of a place that could not
     /// be counted, the last number stands.
     pub(super) fn counted(&mut self, id: FeedId, counts: &[(Scope, Option<u64>)], now: Timestamp) {
@@ -338,7 +380,10 @@ impl Plot {
                 self.ground.begin_listing(scope, None);
                 self.finish_listing(scope, metrics, now);
             }
-            FeedEvent::Applied(object) => self.ground.apply(scope, Object::from(object), now),
+            FeedEvent::Applied(mut object) => {
+                lane.lens.kept.narrow(&mut object);
+                self.ground.apply(scope, Object::from(object), now);
+            }
             FeedEvent::Deleted(object) => {
                 if let Some(uid) = &object.metadata.uid {
                     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
@@ -427,7 +472,56 @@ impl Wanted {
     }
 }
 
+impl Kept {
+    fn new(rules: &[&Rule], guests: Vec<KeyPath>, is_of_cluster: bool) -> Self {
+        let mut everywhere = guests;
+        let mut by_space: BTreeMap<Box<str>, Vec<KeyPath>> = BTreeMap::new();
+        for rule in rules {
+            match rule.policy.reach.namespace() {
+                Some(space) if is_of_cluster => {
+                    by_space.entry(space.into()).or_default().extend(rule.reads());
+                }
+                _ => everywhere.extend(rule.reads()),
+            }
+        }
+        let all = |own| Arc::new(Projection::new(everywhere.iter().cloned().chain(own)));
+        let own = by_space.into_iter().map(|(space, reads)| (space, all(reads))).collect();
+        Self { everywhere: all(Vec::new()), own }
+    }
+
+    fn of(&self, namespace: &str) -> &Arc<Projection> {
+        self.own.get(namespace).unwrap_or(&self.everywhere)
+    }
+
+    /// Whether it has all that another one has.
+    fn has(&self, other: &Self) -> bool {
+        let has_all =
+            |one: &Projection, other: &Projection| other.paths().iter().all(|path| one.contains(path));
+        let spaces = self.own.keys().chain(other.own.keys());
+        has_all(&self.everywhere, &other.everywhere)
+            && spaces.into_iter().all(|space| has_all(self.of(space), other.of(space)))
+    }
+
+    /// Drops what nobody reads of an object in its namespace, if that is large.
+    fn narrow(&self, object: &mut views::Object) {
+        let kept = self.of(object.metadata.namespace.as_deref().unwrap_or_default());
+        if object.fields.exceeds_beyond(kept, UNREAD_BYTES_MAX) {
+            object.fields = object.fields.narrowed(kept);
+        }
+    }
+}
+
 impl Lens {
+    fn new(rules: &[&Rule], guests: Vec<KeyPath>, is_of_cluster: bool, fields_refused: bool) -> Self {
+        let own = rules.iter().flat_map(|rule| rule.reads());
+        let projection = Arc::new(Projection::new(own.chain(guests.iter().cloned())));
+        let mut selectors = rules.iter().map(|rule| rule.target().pushed());
+        let first = selectors.next().unwrap_or_default();
+        let (labels, fields) = if selectors.all(|other| other == first) { first } else { (None, None) };
+        let pushed = Pushed { labels, fields: fields.filter(|_| !fields_refused) };
+        Self { projection, pushed, kept: Kept::new(rules, guests, is_of_cluster) }
+    }
+
     /// Whether it shows all that another one would: the same objects, and of them no less.
     fn shows(&self, other: &Self) -> bool {
         self.pushed == other.pushed
@@ -468,5 +562,84 @@ impl Lane {
         if !told {
             tell_parked(parked, &self.lens.target(kind, scope), &reason);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::{ClusterGarbageCollectionPolicy, GarbageCollectionPolicy, Rails};
+    use serde_json::{Value, json};
+
+    /// A rule on ConfigMaps, of this namespace or, without one, of the cluster, that reads what this condition does.
+    fn rule(namespace: &str, when: &str) -> Rule {
+        let spec = json!({
+            "targetResource": {"apiVersion": "v1", "kind": "ConfigMap"}, "ttl": {"after": "1h"}, "when": when,
+        });
+        let metadata = json!({"name": "sweep", "namespace": namespace});
+        let rails = Rails::new("grounds");
+        let policy = if namespace.is_empty() {
+            let policy = json!({"metadata": {"name": "sweep"}, "spec": spec});
+            let policy: ClusterGarbageCollectionPolicy = serde_json::from_value(policy).unwrap();
+            Policy::compile(&policy, &rails).unwrap()
+        } else {
+            let policy = json!({"metadata": metadata, "spec": spec});
+            let policy: GarbageCollectionPolicy = serde_json::from_value(policy).unwrap();
+            Policy::compile(&policy, &rails).unwrap()
+        };
+        Arc::new(policy).rules().next().unwrap()
+    }
+
+    fn lens(rules: &[Rule]) -> Lens {
+        Lens::new(&rules.iter().collect::<Vec<_>>(), Vec::new(), true, false)
+    }
+
+    fn read(lens: &Lens, namespace: &str, text: &Value) -> views::Object {
+        let object = json!({
+            "metadata": {"name": "a", "namespace": namespace, "uid": "u"},
+            "data": {"text": text}, "status": {"phase": "Done"},
+        });
+        let mut object = views::Object::read(&object.to_string(), &lens.projection).unwrap();
+        lens.kept.narrow(&mut object);
+        object
+    }
+
+    #[test]
+    fn what_one_namespace_reads_is_not_held_for_all_if_it_is_large() {
+        let lens =
+            lens(&[rule("", "object.status.phase == 'Done'"), rule("team", "object.data.text == 'x'")]);
+        let path = |text: &str| text.parse::<units::FieldPath>().unwrap().prefix().clone();
+        let (text, phase) = (path("data.text"), path("status.phase"));
+        let large = json!("x".repeat(UNREAD_BYTES_MAX));
+        let own = read(&lens, "team", &large).fields;
+        assert!(own.has_read(&text) && own.get(&text).is_some() && own.has_read(&phase));
+        let other = read(&lens, "other", &large).fields;
+        assert!(!other.has_read(&text) && other.has_read(&phase), "what was dropped is not absent");
+        assert!(
+            read(&lens, "other", &json!("x")).fields.has_read(&text),
+            "what is small need not be read anew"
+        );
+    }
+
+    #[test]
+    fn a_policy_that_reads_what_was_dropped_has_it_read_again() {
+        let done = rule("", "object.status.phase == 'Done'");
+        let [team, other] = ["team", "other"].map(|space| rule(space, "object.data.text == 'x'"));
+        let before = lens(&[done.clone(), team.clone()]);
+        let after = lens(&[done.clone(), team, other]);
+        assert!(before.shows(&after), "the watch shows it already");
+        assert!(!before.kept.has(&after.kept) && after.kept.has(&before.kept));
+        let everywhere = lens(&[done, rule("", "object.data.text == 'x'")]);
+        assert!(everywhere.kept.has(&after.kept) && !after.kept.has(&everywhere.kept));
+
+        let mut ground = Ground::in_turns();
+        let mut put = |text: &Value| {
+            let object = Object::from(read(&before, "other", text));
+            ground.apply(&Scope::CLUSTER, object, Timestamp::UNIX_EPOCH);
+            ground.lacks(|space| after.kept.of(space))
+        };
+        assert!(!put(&json!("x")));
+        assert!(put(&json!("x".repeat(UNREAD_BYTES_MAX))));
+        assert!(!put(&json!("x".repeat(views::KEPT_BYTES_MAX))), "reading it again would not help");
     }
 }

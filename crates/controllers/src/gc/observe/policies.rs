@@ -12,7 +12,7 @@ use chassis::{
     Continuity, FeedId, FeedTarget, InvalidServiceAccount, Pushed, Representation, ServiceAccountName, View,
 };
 use control::{MassChange, MassChangeRules};
-use gc::{Invalid, Policy, Written};
+use gc::{Invalid, Policy, Rule, Written};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
@@ -269,6 +269,14 @@ impl Tracked {
         matches!(self.verdict, AuthorVerdict::Unknown(_) | AuthorVerdict::Forbidden(_))
             || matches!(self.acceptance, Acceptance::Waits { .. })
             || self.spec.as_ref().is_ok_and(is_gated)
+    }
+
+    /// The rules by which it selected before, if they are known and are not those of today.
+    pub(super) fn rules_before(&self) -> Option<Arc<[Rule]>> {
+        let before = self.before()?;
+        let is_other = |policy: &&Arc<Policy>| before.accepted.spec_hash != policy.spec_hash.as_str();
+        let policy = self.spec.as_ref().ok().filter(is_other)?;
+        Some(before.policy.filter(|before| before.key == policy.key)?.rules().collect())
     }
 
     /// What was let through last, whatever has become of the spec since.

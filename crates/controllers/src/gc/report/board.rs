@@ -16,6 +16,7 @@ use units::{GroupVersionKind, NamespacedName, ResourceVersion, Uid};
 use super::super::author::AuthorVerdict;
 use super::super::limits::EVENT_NAMES_MAX;
 use super::super::observe::{Acceptance, PlotState, Unusable};
+use super::super::owners::Untold;
 use super::super::turns::Denial;
 use super::say::Said;
 
@@ -61,6 +62,8 @@ pub(in super::super) struct Seen {
     pub(super) finalizing: Vec<Finalizing>,
     /// One object that is being deleted, and hangs on finalizers that the policy does not take off; and why.
     pub(super) held: Option<String>,
+    /// Why it cannot be told whether owners of some objects exist.
+    pub(super) untold: Option<Untold>,
     /// Whether this is the last that will be seen before the end.
     pub(super) is_last: bool,
 }

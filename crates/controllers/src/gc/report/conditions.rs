@@ -12,6 +12,7 @@ use units::span_text;
 use super::super::author::AuthorVerdict;
 use super::super::limits::DUE_COUNT_MAX;
 use super::super::observe::{Acceptance, PlotState, Unusable};
+use super::super::owners::Untold;
 use super::super::turns::Denial;
 use super::board::{BudgetSeen, Seen};
 use super::whole_second;
@@ -49,6 +50,11 @@ impl Situation {
             let place =
                 policy.reach.namespace().map(|namespace| format!(" of {namespace}")).unwrap_or_default();
             return Self::Underway(GcReason::Listing, format!("reading the {target} objects{place}"));
+        }
+        if seen.plots.iter().any(|plot| matches!(plot, PlotState::Judging)) {
+            let message =
+                format!("looking at the {target} objects one by one; nothing is deleted until then");
+            return Self::Underway(GcReason::Listing, message);
         }
         if seen.verdict == AuthorVerdict::Unchecked {
             let message = format!("checking what the author of the policy may do with {target}");
@@ -151,6 +157,9 @@ fn enforces(seen: &Seen, policy: &Policy) -> Situation {
     if let Some(message) = awaiting_approval(seen, policy) {
         return Situation::Stuck(GcReason::AwaitingApproval, message);
     }
+    if let Some(message) = awaiting_owners(seen) {
+        return Situation::Underway(GcReason::Listing, message);
+    }
     if let Some(message) = budget_exceeded(seen, policy) {
         return Situation::Underway(GcReason::BudgetExceeded, message);
     }
@@ -188,6 +197,18 @@ fn awaiting_approval(seen: &Seen, policy: &Policy) -> Option<String> {
     ))
 }
 
+/// What was changed is not acted on before it is known how many objects it concerns.
+fn awaiting_owners(seen: &Seen) -> Option<String> {
+    let is_open = matches!(seen.acceptance, Acceptance::Open { .. });
+    let unknown = seen.counts.of(Bucket::OwnerUnknown);
+    let waits = is_open && unknown > 0 && seen.gate == Gate::AwaitingApproval;
+    waits.then(|| {
+        format!(
+            "since it was changed it may select {unknown} objects more, if their owners are gone; that is being looked for, and nothing is deleted until then or until `groundskeeper approve`"
+        )
+    })
+}
+
 fn budget_exceeded(seen: &Seen, policy: &Policy) -> Option<String> {
     let BudgetSeen { base, spent, exceeded, .. } = seen.budget;
     if !exceeded || policy.mode != Mode::Enforce || seen.due == 0 {
@@ -202,16 +223,20 @@ fn budget_exceeded(seen: &Seen, policy: &Policy) -> Option<String> {
     ))
 }
 
-fn permission_denied(situation: &Situation) -> Option<&str> {
+fn permission_denied(seen: &Seen, situation: &Situation) -> Option<(GcReason, String)> {
     let is_about_rights = matches!(
         situation.reason(),
         GcReason::Forbidden | GcReason::AuthorForbidden | GcReason::AuthorUnknown
     );
-    is_about_rights.then(|| situation.message())
+    let owners =
+        || Some((GcReason::Forbidden, seen.untold.as_ref().filter(|untold| untold.is_denied)?.to_string()));
+    is_about_rights.then(|| (situation.reason(), situation.message().to_owned())).or_else(owners)
 }
 
 fn unresolvable(seen: &Seen) -> Option<String> {
-    let first = seen.unresolvable.as_ref()?;
+    let Some(first) = &seen.unresolvable else {
+        return seen.untold.as_ref().filter(|untold| !untold.is_denied).map(Untold::to_string);
+    };
     let count = seen.counts.of(Bucket::Unresolvable);
     let objects = if count == 1 { "object" } else { "objects" };
     Some(format!("of {count} {objects} it cannot be told when their time is up; they stay. One is {first}"))
@@ -244,10 +269,7 @@ pub(super) fn conditions(
             | (ConditionType::Stalled, Situation::Stuck(..)) => (true, said()),
             (ConditionType::Ready, _) => (false, said()),
             (ConditionType::Reconciling | ConditionType::Stalled, _) => (false, None),
-            (ConditionType::PermissionDenied, _) => {
-                let message = permission_denied(situation).map(str::to_owned);
-                while_it_lasts(message.map(|message| (situation.reason(), message)))
-            }
+            (ConditionType::PermissionDenied, _) => while_it_lasts(permission_denied(seen, situation)),
             (ConditionType::BudgetExceeded, _) => {
                 let message = policy.and_then(|policy| budget_exceeded(seen, policy));
                 while_it_lasts(message.map(|message| (GcReason::BudgetExceeded, message)))
@@ -340,6 +362,7 @@ mod tests {
             denied: None,
             finalizing: Vec::new(),
             held: None,
+            untold: None,
             is_last: false,
         }
     }
@@ -408,6 +431,14 @@ mod tests {
                 vec!["Stalled=Forbidden", "PermissionDenied=Forbidden"],
             ),
             (
+                Seen { untold: Some(Untold::of_test(true)), ..plain() },
+                vec!["Ready=Collecting", "PermissionDenied=Forbidden"],
+            ),
+            (
+                Seen { untold: Some(Untold::of_test(false)), ..plain() },
+                vec!["Ready=Collecting", "Unresolvable=ObjectsUnresolvable"],
+            ),
+            (
                 Seen { due: 2, gate: Gate::OutsideWindow { opens_at: second(9) }, ..plain() },
                 vec!["Ready=OutsideWindow"],
             ),
@@ -424,6 +455,15 @@ mod tests {
                 vec!["Reconciling=FinalizersRemain"],
             ),
             (Seen { plots: vec![PlotState::Listing], ..plain() }, vec!["Reconciling=Listing"]),
+            (
+                Seen {
+                    gate: Gate::AwaitingApproval,
+                    counts: Counts::default().with(Bucket::OwnerUnknown, 3),
+                    ..plain()
+                },
+                vec!["Reconciling=Listing"],
+            ),
+            (Seen { plots: vec![PlotState::Judging], ..plain() }, vec!["Reconciling=Listing"]),
         ];
         for (seen, expected) in table {
             assert_eq!(true_ones(&seen), expected);
