@@ -43,8 +43,8 @@ struct End {
 struct Point {
     words: String,
     calls: Calls,
-    /// Statuses and events are summed up over a moment, so how many there are depends on the machine; whatever else
-    /// is written comes in every run.
+    /// Statuses and events are summed up over a moment, so how many there are depends on the machine, and what the ledger's
+    /// anchor needs is there already after the first run; whatever else is written comes in every run.
     comes_every_time: bool,
     /// It is a deletion, or one of the first statuses, which say what of a budget may be used.
     is_about_limits: bool,
@@ -92,7 +92,8 @@ fn points(trace: &Trace) -> Vec<Point> {
         if resource != "leases" || verb == Verb::Create {
             let words = format!("{verb} of {resource} {nth}");
             let is_summed_up = resource == "events" || resource.ends_with("/status");
-            let comes_every_time = *nth == 1 || !is_summed_up;
+            let comes_every_time =
+                verb == Verb::Delete || resource == "leases" || (is_summed_up && *nth == 1);
             let is_about_limits = verb == Verb::Delete || (resource.ends_with("/status") && *nth <= STATUSES);
             let calls = Calls::of(resource).verb(verb).nth(*nth);
             points.push(Point { words, calls, comes_every_time, is_about_limits });
