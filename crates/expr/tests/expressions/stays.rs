@@ -1,7 +1,5 @@
 //! How long an answer stays as it is.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use expr::{Expression, Stays};
 use jiff::Timestamp;
 use proptest::prelude::*;
