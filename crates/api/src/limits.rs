@@ -48,3 +48,7 @@ pub const BUDGET_COUNT_MAX: i64 = 10_000_000;
 
 /// The highest priority; the lowest is its negative. Room for a number per team, small enough to be read.
 pub const PRIORITY_MAX: i32 = 1_000;
+
+/// The highest generation of a spec: the largest whole number that JSON's numbers hold exactly, which is what the API server
+/// demands of a bound. A spec that changes every second gets there in 285 million years.
+pub const GENERATION_MAX: i64 = (1 << 53) - 1;

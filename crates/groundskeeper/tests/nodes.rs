@@ -232,31 +232,35 @@ fn people_read_why_a_pod_stays() {
     }
 }
 
+/// Creates objects; what the server says of one that it refuses.
+async fn create(cluster: &ControlPlane, plural: &str, object: Value) -> Result<(), String> {
+    let api_version = object["apiVersion"].as_str().unwrap();
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+    let kind = GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap());
+    let (client, resource) =
+        (cluster.admin().client().unwrap(), ApiResource::from_gvk_with_plural(&kind, plural));
+    let object: DynamicObject = serde_json::from_value(object).unwrap();
+    let api: Api<DynamicObject> = match &object.metadata.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    };
+    api.create(&PostParams::default(), &object).await.map(drop).map_err(|error| error.to_string())
+}
+
 #[tokio::test]
 async fn a_cluster_is_asked_for_what_is_around_the_node() {
     let cluster = ControlPlane::start(Options::api_server_only()).await.unwrap();
-    let client = cluster.admin().client().unwrap();
-    let create = async |api_version: &str, plural: &str, object: Value| {
-        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-        let kind = GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap());
-        let resource = ApiResource::from_gvk_with_plural(&kind, plural);
-        let object: DynamicObject = serde_json::from_value(object).unwrap();
-        let api: Api<DynamicObject> = match &object.metadata.namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-            None => Api::all_with(client.clone(), &resource),
-        };
-        api.create(&PostParams::default(), &object).await.unwrap();
-    };
-    create("v1", "nodes", json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}})).await;
+    let create = async |plural: &str, object: Value| create(&cluster, plural, object).await.unwrap();
+    create("nodes", json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}})).await;
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}});
-    create("v1", "serviceaccounts", account).await;
+    create("serviceaccounts", account).await;
     let container = json!({"name": "c", "image": "example.com/none"});
     for (name, node) in [("here", "a"), ("there", "b")] {
         let pod = json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": name, "namespace": "default", "labels": {"app": "web"}},
             "spec": {"nodeName": node, "containers": [container.clone()],
                 "automountServiceAccountToken": false, "volumes": [{"name": "v", "emptyDir": {}}]}});
-        create("v1", "pods", pod).await;
+        create("pods", pod).await;
     }
     let output = Command::new(env!("CARGO_BIN_EXE_groundskeeper"))
         .args(["nodes", "plan", "a", "--intent", "maintenance", "-o", "json", "--kubeconfig"])
@@ -268,4 +272,85 @@ async fn a_cluster_is_asked_for_what_is_around_the_node() {
     assert_eq!(["here", "there"].map(|pod| action(&plan, pod)), ["Blocked", "not there"], "{plan:#}");
     assert_eq!(plan["pods"][0]["reasons"], json!(["LocalStorage", "UnmanagedPod"]));
     assert_eq!(plan["warnings"], json!([]));
+}
+
+#[tokio::test]
+async fn the_api_server_takes_our_kinds_and_refuses_what_cannot_be_meant() {
+    let cluster = ControlPlane::start(Options::api_server_only()).await.unwrap();
+    for crd in api::node_crds() {
+        let mut crd = serde_json::to_value(crd).unwrap();
+        (crd["apiVersion"], crd["kind"]) =
+            ("apiextensions.k8s.io/v1".into(), "CustomResourceDefinition".into());
+        create(&cluster, "customresourcedefinitions", crd).await.unwrap();
+    }
+    let object = |kind: &str, spec: &Value| json!({"apiVersion": "groundskeeper.dev/v1alpha1", "kind": kind, "metadata": {"generateName": "x-"}, "spec": spec});
+    let good = [
+        (
+            "nodecleanuppolicies",
+            "NodeCleanupPolicy",
+            json!({
+                "nodeSelector": {"matchLabels": {"pool": "gpu"}}, "unlock": ["ControlPlaneNodes"],
+                "steps": [{"name": "forget", "plugin": "cmdb", "dependsOn": [], "when": "true", "settings": {"url": "x", "deep": {"er": [1]}},
+                    "retry": {"maxRetries": 2, "initialDelay": "10s"}}],
+                "drain": {"force": true, "podSelector": {"matchLabels": {"a": "b"}}}, "deadlines": {"drain": "1h"},
+                "escalation": [{"after": "30m", "action": "TightenGrace", "gracePeriodSeconds": 10}],
+                "concurrency": {"max": 3, "perLabel": {"key": "zone", "max": 1}, "stormBrakePercent": 50},
+                "validateDeletion": {"lastOf": "pool"}, "keepRecordsFor": "7d",
+            }),
+        ),
+        (
+            "nodecleanups",
+            "NodeCleanup",
+            json!({"nodeName": "a", "nodeUid": "u", "policy": "all",
+            "overrides": {"skip": [{"step": "forget", "by": "ann", "at": "2026-11-21T12:00:00Z"}]}}),
+        ),
+        (
+            "nodemaintenances",
+            "NodeMaintenance",
+            json!({"nodeName": "a", "drain": {"deleteEmptyDirData": true}}),
+        ),
+        ("drainrules", "DrainRule", json!({"behavior": "Drain", "order": 3, "namespaces": ["team-*"]})),
+        ("cleanupplugins", "CleanupPlugin", json!({"http": {"url": "https://cleanup.example.com/v1"}})),
+    ];
+    for (plural, kind, spec) in good {
+        let served = async {
+            // A kind that was just defined can be created after a moment.
+            while let Err(error) = create(&cluster, plural, object(kind, &spec)).await {
+                assert!(error.contains("not found"), "{kind}: {error}");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_mins(1), served).await.expect(kind);
+    }
+    let bad = [
+        (
+            "nodecleanuppolicies",
+            "NodeCleanupPolicy",
+            json!({"validateDeletion": {}}),
+            "say which deletions are refused",
+        ),
+        (
+            "nodecleanuppolicies",
+            "NodeCleanupPolicy",
+            json!({"steps": [{"name": "A b", "plugin": "log"}]}),
+            "lower-case letters",
+        ),
+        (
+            "drainrules",
+            "DrainRule",
+            json!({"behavior": "Skip", "order": 1}),
+            "order is for pods that are drained",
+        ),
+        ("cleanupplugins", "CleanupPlugin", json!({}), "write one of them"),
+        (
+            "cleanupplugins",
+            "CleanupPlugin",
+            json!({"http": {"url": "https://me@example.com"}}),
+            "no user, no query",
+        ),
+    ];
+    for (plural, kind, spec, expected) in bad {
+        let error = create(&cluster, plural, object(kind, &spec)).await.unwrap_err();
+        assert!(error.contains(expected), "{kind}: {error}");
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::step::free_form;
 use super::{CleanupStep, Deadlines, DrainSettings, EscalationRung};
 use crate::conditions::Condition;
+use crate::limits::GENERATION_MAX;
 use crate::schema::structural;
 
 /// The record of one departure of one node.
@@ -84,7 +85,7 @@ pub struct NodeCleanupSpec {
     pub policy: String,
     /// The generation of the policy's spec.
     #[serde(default)]
-    #[schemars(range(min = 0, max = i64::MAX))]
+    #[schemars(range(min = 0, max = GENERATION_MAX))]
     pub policy_generation: i64,
     /// The steps as they were when the departure began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
