@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::progress::Progress;
 
 /// What is read besides the node and its pods: API version and kind, and what a plan lacks without it.
-const AROUND: [(&str, &str, &str); 8] = [
+const AROUND: [(&str, &str, &str); 12] = [
     ("policy/v1", "PodDisruptionBudget", "what disruption budgets keep"),
     ("storage.k8s.io/v1", "VolumeAttachment", "which volumes are attached"),
     ("v1", "Namespace", "which namespaces are being deleted"),
@@ -22,10 +22,14 @@ const AROUND: [(&str, &str, &str); 8] = [
     ("apps/v1", "ReplicaSet", "which pods are the last of theirs"),
     ("apps/v1", "StatefulSet", "which pods are the last of theirs"),
     ("v1", "ReplicationController", "which pods are the last of theirs"),
+    (OURS, "NodeCleanupPolicy", "what policies say of the node"),
+    (OURS, "DrainRule", "which pods are treated in a way of their own"),
+    (OURS, "CleanupPlugin", "which plugins steps may name"),
+    (OURS, "NodeMaintenance", "what a maintenance says of the node"),
 ];
 
-/// Our kinds that take part, unless files hold some.
-const OURS: [&str; 4] = ["NodeCleanupPolicy", "DrainRule", "CleanupPlugin", "NodeMaintenance"];
+/// The version of our kinds, which take part beside what files hold.
+const OURS: &str = "groundskeeper.dev/v1alpha1";
 
 /// Reads what there is to know about a node into the stock. What could not be read is returned as warnings.
 pub(super) async fn fill(
@@ -55,11 +59,6 @@ pub(super) async fn fill(
             }
             Ok(None) => {}
             Err(error) => warnings.push(format!("it is not known {lacking}: {error:#}")),
-        }
-    }
-    for kind in OURS {
-        if let Ok(Some(objects)) = list(cluster, ("groundskeeper.dev/v1alpha1", kind), None).await {
-            objects.into_iter().try_for_each(|object| stock.put(object))?;
         }
     }
     progress.clear();
