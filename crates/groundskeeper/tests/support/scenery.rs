@@ -62,7 +62,7 @@ impl Scenery {
         let held = team.create(round("round-held").labelled("hold=yes")).await;
         let older = team.create_many(GOING, &round("round-old")).await;
         // Ages are whole seconds.
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        team.wait_until(older[GOING - 1].due(1)).await;
         let newest = team.create_many(NEWEST, &round("round-new")).await;
         let rounds = policy("rounds").labelled("round=yes").after(1).at_rate(100);
         let rounds = in_window(rounds)
