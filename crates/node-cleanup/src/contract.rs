@@ -57,7 +57,7 @@ pub enum Call {
 }
 
 /// One step of one departure.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Task {
     /// The departure: the name of its `NodeCleanup`.

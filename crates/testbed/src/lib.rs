@@ -41,6 +41,11 @@
 //! # }
 //! ```
 //!
+//! # Targets
+//!
+//! [`targets`] has servers that stand for those of others, as the published interfaces of these are: each counts what it
+//! was asked and what it did, and fails, hangs, answers late or lies when a test says so.
+//!
 //! It does not know what is tested with it. There is no kubelet, no container, no cluster DNS and no service network:
 //! a webhook is registered by `clientConfig.url` with a loopback address. Unix only.
 
@@ -61,6 +66,7 @@ mod process;
 mod ready;
 mod servers;
 mod shared;
+pub mod targets;
 
 pub use binaries::{Binaries, BinariesError, Family, GIVEN_BY, Progress, Provision, Tool};
 pub use control_plane::{ClusterError, ControlPlane, StartError};

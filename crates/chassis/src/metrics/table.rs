@@ -66,6 +66,8 @@ const QUEUE: Kind =
     Kind::Histogram(&[1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1_000.0]);
 /// Those of controller-runtime's webhooks.
 const WEBHOOK: Kind = Kind::Histogram(&[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
+/// Calls of other people's servers, the longest of which take minutes.
+const PLUGIN: Kind = Kind::Histogram(&[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0]);
 
 metrics! {
     GcDeletions = Counter, "groundskeeper_gc_deletions", ["policy_namespace", "policy_name", "outcome"],
@@ -173,6 +175,13 @@ metrics! {
         "Reconciles that may run at one time, by controller";
     ActiveWorkers = Gauge, "controller_runtime_active_workers", ["controller"],
         "Reconciles that are running, by controller";
+    PluginCalls = Counter, "groundskeeper_plugin_calls", ["plugin", "call", "outcome"],
+        "Questions to plugins, by plugin, question (describe, check, plan, execute) and outcome: done, progress, failed, refused, unreachable, garbage, timed_out, panicked";
+    PluginCallTime = PLUGIN, "groundskeeper_plugin_call_duration_seconds", ["plugin", "call"],
+        "Seconds that a question to a plugin took, whatever came of it";
+    PluginResting = Gauge, "groundskeeper_plugin_resting", ["plugin"],
+        "1 while a plugin is left alone because it failed too often of late, 0 otherwise";
+
     WebhookRequests = Counter, "controller_runtime_webhook_requests", ["webhook", "code"],
         "Admission requests by path and HTTP status";
     WebhookLatency = WEBHOOK, "controller_runtime_webhook_latency_seconds", ["webhook"],

@@ -67,6 +67,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 
 pub use calls::{Call, Calls, Verb};
+pub(crate) use calls::{decoded, pairs};
 pub use events::{Event, EventType, Events};
 pub use fault::Fault;
 pub use gate::{Gate, Held};
@@ -212,14 +213,14 @@ pub enum FaultsError {
 }
 
 /// A runtime that may be dropped within another one; every task and connection ends with it.
-struct Threads {
-    handle: Handle,
+pub(crate) struct Threads {
+    pub(crate) handle: Handle,
     /// Taken when it is dropped.
     runtime: Option<Runtime>,
 }
 
 impl Threads {
-    fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(limits::PROXY_THREADS)
             .thread_name("testbed-faults")
