@@ -20,6 +20,7 @@ pub mod limits;
 mod log;
 pub mod outbound;
 mod plugins;
+mod portworx;
 mod scrub;
 mod secrets;
 mod settings;

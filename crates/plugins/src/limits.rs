@@ -94,3 +94,31 @@ pub(crate) const JOB_CONTAINERS_MAX: usize = 32;
 
 /// The longest pause that another server may ask of us: as long as an answer of the contract may.
 pub(crate) const RETRY_AFTER_SECONDS_MAX: u64 = 3_600;
+
+/// Bytes of an id in Portworx, of a storage node or a job: they are UUIDs of 36, and this is room for those that are not.
+pub(crate) const PORTWORX_ID_BYTES_MAX: usize = 128;
+/// Bytes of an answer of Portworx' gateway: one node with its pools and disks, or all jobs that drain.
+pub(crate) const PORTWORX_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of the list of all storage nodes: a thousand of them, the most that a cluster has, with sixteen KiB each.
+pub(crate) const PORTWORX_CENSUS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Characters of Portworx' own words in a message: its longest sentences fit, and what would help still stands beside them.
+pub(crate) const PORTWORX_WORDS_CHARS_MAX: usize = 300;
+/// Questions in one turn: the longest way has seven, as a test counts.
+pub(crate) const PORTWORX_QUESTIONS_MAX: usize = 12;
+/// Objects of one name that are looked at: a cluster has one Portworx, seldom two.
+pub(crate) const PORTWORX_STORAGE_NODES_MAX: u32 = 10;
+/// How long one request of the plugin to the API server may take.
+pub(crate) const PORTWORX_KUBERNETES_TIMEOUT: Duration = Duration::from_secs(15);
+/// Seconds after something was done: only to have it recorded.
+pub(crate) const PORTWORX_AFTER_ACT_SECONDS: u32 = 1;
+/// Seconds until another member of the cluster is asked, if one did not know enough.
+pub(crate) const PORTWORX_UNSURE_POLL_SECONDS: u32 = 5;
+/// Seconds between two looks at a job that detaches volumes, each of which takes seconds.
+pub(crate) const PORTWORX_DRAIN_POLL_SECONDS: u32 = 10;
+/// Seconds between two looks whether a storage node is offline: Portworx itself takes a minute to notice.
+pub(crate) const PORTWORX_OFFLINE_POLL_SECONDS: u32 = 15;
+/// Seconds between two looks at a removal, which takes minutes.
+pub(crate) const PORTWORX_REMOVAL_POLL_SECONDS: u32 = 30;
+/// Looks in a row that do not show a removal to have begun, after which it is asked for again: members of the cluster learn
+/// of it from each other within seconds.
+pub(crate) const PORTWORX_IDLE_LOOKS_MAX: u8 = 3;

@@ -22,7 +22,7 @@ use crate::invalid::InvalidPlugin;
 use crate::limits::{ATTEMPT_TIMEOUT, QUESTION_TIMEOUT};
 use crate::outbound::{Caller, Outbound};
 use crate::secrets::Secrets;
-use crate::{cmdb, declared, hook, job, log, slack};
+use crate::{cmdb, declared, hook, job, log, portworx, slack};
 
 /// What plugins work with.
 #[derive(Clone)]
@@ -334,6 +334,7 @@ fn built_in() -> Vec<(&'static str, Arc<dyn Builtin>)> {
         ("httpHook", Arc::new(hook::HttpHook)),
         ("job", Arc::new(job::JobHook)),
         ("log", Arc::new(log::Log)),
+        ("portworx", Arc::new(portworx::Portworx)),
         ("slack", Arc::new(slack::Slack)),
     ]
 }

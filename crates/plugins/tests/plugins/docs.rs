@@ -38,11 +38,12 @@ fn fields(schema: &Map<String, Value>) -> Vec<String> {
     all
 }
 
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("cmdb", "plugins/cmdb.md"),
     ("httpHook", "plugins/http-hook.md"),
     ("job", "plugins/job.md"),
     ("log", "plugins/log.md"),
+    ("portworx", "plugins/portworx.md"),
     ("slack", "plugins/slack.md"),
 ];
 
@@ -80,7 +81,7 @@ async fn what_the_pages_show_is_taken() {
         ground.plugins.declare(&plugin).unwrap();
         shown += 1;
     }
-    assert_eq!(shown, 7);
+    assert_eq!(shown, 8);
 }
 
 #[test]

@@ -22,6 +22,7 @@
 pub mod cmdb;
 pub mod hook;
 mod misbehaviour;
+pub mod portworx;
 mod serve;
 pub mod slack;
 
@@ -44,6 +45,11 @@ use crate::faults::Threads;
 pub trait Behaviour: Send + 'static {
     /// The answer to a request; what it changes, it has changed.
     fn answer(&mut self, request: &Received) -> Reply;
+
+    /// What goes wrong with this request, if the test did not say it to the frame: for servers that are asked many things.
+    fn misbehaviour(&mut self, _: &Received) -> Option<Misbehaviour> {
+        None
+    }
 }
 
 /// A server until it is dropped.

@@ -108,7 +108,8 @@ async fn answer<B: Behaviour>(
     let (wrong, reply) = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.received.push(received.clone());
-        let wrong = state.next.pop_front().or_else(|| state.always.clone());
+        let told = state.next.pop_front().or_else(|| state.always.clone());
+        let wrong = told.or_else(|| state.behaviour.misbehaviour(&received));
         let is_done = wrong.as_ref().is_none_or(|wrong| {
             matches!(wrong, Misbehaviour::Late(_) | Misbehaviour::LoseAnswer | Misbehaviour::ContentType(_))
         });
