@@ -47,11 +47,12 @@ pub const DEFAULT_NAMESPACE: &str = "groundskeeper-system";
 pub fn crds()
 -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
     use kube::CustomResourceExt as _;
-    vec![GarbageCollectionPolicy::crd(), ClusterGarbageCollectionPolicy::crd()]
+    let mut crds = vec![GarbageCollectionPolicy::crd(), ClusterGarbageCollectionPolicy::crd()];
+    crds.extend(node_crds());
+    crds
 }
 
-/// The CustomResourceDefinitions of node cleanup. They are not installed before there is a controller that acts on them;
-/// `groundskeeper nodes plan` reads their manifests.
+/// The CustomResourceDefinitions of node cleanup, which are among [`crds`].
 pub fn node_crds()
 -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
     use kube::CustomResourceExt as _;
@@ -81,7 +82,7 @@ mod tests {
 
     fn all_properties() -> Vec<(String, Value)> {
         let mut found = Vec::new();
-        for crd in crds().into_iter().chain(node_crds()) {
+        for crd in crds() {
             let crd = serde_json::to_value(crd).unwrap();
             properties(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], "", &mut found);
         }

@@ -42,6 +42,9 @@ use crate::reconcile::fenced;
 use crate::service_account::ServiceAccountName;
 use crate::settlement::{Found, look_in};
 
+/// The part of a pod by which it is evicted, as roles name it.
+pub const EVICTIONS: &str = "pods/eviction";
+
 /// Deletes and evicts objects, with proof.
 #[derive(Clone, Debug)]
 pub struct Actuator {
@@ -108,6 +111,32 @@ pub struct Grounds {
     pub evidence: Evidence,
     /// What the rule unlocks, in words.
     pub unlocked: Vec<Unlock>,
+    /// What it is done for.
+    pub purpose: Purpose,
+}
+
+/// What an act is done for, which says whom the rails keep from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// Somebody's policy takes objects: the rails keep what no policy may take.
+    #[default]
+    Collection,
+    /// A node leaves, or is emptied: its pods go with it wherever they lie, and it loses our finalizer. For anything but
+    /// pods and nodes the rails hold.
+    Departure,
+    /// A record of ours has been kept for as long as it should be. For anything else the rails hold.
+    Upkeep,
+}
+
+impl Purpose {
+    /// Whether the rails do not speak of objects of this kind.
+    fn is_about(self, resource: &Resource) -> bool {
+        let kind = &resource.kind;
+        matches!(
+            (self, kind.group(), kind.kind.as_str()),
+            (Self::Departure, "", "Pod" | "Node") | (Self::Upkeep, api::GROUP, "NodeCleanup")
+        )
+    }
 }
 
 /// Proof that this object may be destroyed now. Only [`Actuator::prove`] makes one, and an act consumes it.
@@ -319,7 +348,7 @@ impl Actuator {
         epoch: Epoch,
         grounds: Grounds,
     ) -> Result<Warrant, Box<Objection>> {
-        match self.objection(&target, &epoch, &grounds.unlocked) {
+        match self.objection(&target, &epoch, &grounds) {
             None => Ok(Warrant { target, epoch, grounds, _slot: slot }),
             Some(refused) => {
                 self.metrics.count(MetricName::ActuatorRefusals, &[("reason", refused.label())]);
@@ -340,9 +369,10 @@ impl Actuator {
         Outcome::Refused(refused)
     }
 
-    fn objection(&self, target: &Target, epoch: &Epoch, unlocked: &[Unlock]) -> Option<Refused> {
+    fn objection(&self, target: &Target, epoch: &Epoch, grounds: &Grounds) -> Option<Refused> {
         let Target { resource, namespace, name, .. } = target;
-        if let Some(rail) = self.rails.keep(&resource.kind, namespace, name, unlocked) {
+        let rail = self.rails.keep(&resource.kind, namespace, name, &grounds.unlocked);
+        if let Some(rail) = rail.filter(|_| !grounds.purpose.is_about(resource)) {
             return Some(Refused::Rail(rail));
         }
         if target.uid.is_empty() {
@@ -404,8 +434,8 @@ impl Actuator {
         if matches!(act, Act::Release(_)) && !seen.is_terminating() {
             return Err(Outcome::Changed);
         }
-        let Some(patch) = seen.patch(change) else { return Err(Outcome::Accepted) };
-        let request = request::patch(target, request::JSON_PATCH, &patch).map_err(Outcome::Failed)?;
+        let Some((form, patch)) = seen.write(change) else { return Err(Outcome::Accepted) };
+        let request = request::patch(target, form, &patch).map_err(Outcome::Failed)?;
         Ok((request, Some(seen)))
     }
 
@@ -484,8 +514,8 @@ fn became(error: ApiError, act: &Act) -> Outcome {
         ApiError::Refused { code: 429, retry_after, message, .. }
             if matches!(act, Act::Evict { .. }) && message.contains("disruption budget") =>
         {
-            // The eviction API proposes ten seconds where a budget's controller has yet to catch up.
-            Outcome::Blocked { retry_after: retry_after.unwrap_or(SOON * 5), message: message.clone() }
+            // The eviction API proposes ten seconds where a budget's controller has yet to catch up, and else none.
+            Outcome::Blocked { retry_after: retry_after.unwrap_or(SOON), message: message.clone() }
         }
         ApiError::Refused { code: 429, retry_after, .. } => Outcome::Throttled(retry_after.unwrap_or(SOON)),
         error if error.class() == Class::Denied => Outcome::Denied(error.clone()),
@@ -515,7 +545,8 @@ mod tests {
 
     fn grounds() -> Grounds {
         let rule = Rule { policy: "team/sweep".into(), uid: "p-1".into(), generation: 1 };
-        Grounds { controller: "gc", rule, evidence: Evidence::default(), unlocked: Vec::new() }
+        let purpose = Purpose::Collection;
+        Grounds { controller: "gc", rule, evidence: Evidence::default(), unlocked: Vec::new(), purpose }
     }
 
     /// Nobody answers, and nothing is written down.
@@ -572,6 +603,38 @@ mod tests {
         assert!(prove(epoch).is_ok());
         let nearly_over = Epoch::lasting(EPOCH_MARGIN / 2);
         assert_eq!(prove(nearly_over).unwrap_err().refused, Refused::NotLeading);
+    }
+
+    #[tokio::test]
+    async fn pods_and_nodes_leave_wherever_they_lie_and_nothing_else_does() {
+        let actuator = Actuator::new(unheard().await, Rails::new("grounds"), 8);
+        let epoch = Epoch::lasting(Duration::from_secs(5));
+        let now = Timestamp::UNIX_EPOCH;
+        let mut budget = actuator.budget(1_000, now);
+        let mut refused = |purpose, api_version: &str, kind: &str, namespace: &str| {
+            let mut target = target(api_version, namespace);
+            let mut resource = Resource::clone(&target.resource);
+            resource.kind.kind = kind.into();
+            target.resource = Arc::new(resource);
+            let grounds = Grounds { purpose, ..grounds() };
+            let slot = budget.take(now).unwrap();
+            actuator.prove(target, slot, epoch.clone(), grounds).err().map(|objection| objection.refused)
+        };
+        let ours = "groundskeeper.dev/v1alpha1";
+        for (purpose, api_version, kind, namespace, expected) in [
+            (Purpose::Departure, "v1", "Pod", "kube-system", None),
+            (Purpose::Departure, "v1", "Pod", "grounds", None),
+            (Purpose::Departure, "v1", "Node", "", None),
+            (Purpose::Departure, "v1", "Secret", "kube-system", Some(Rail::SystemNamespace)),
+            (Purpose::Departure, ours, "NodeCleanup", "", Some(Rail::OwnResource)),
+            (Purpose::Upkeep, ours, "NodeCleanup", "", None),
+            (Purpose::Upkeep, ours, "NodeCleanupPolicy", "", Some(Rail::OwnResource)),
+            (Purpose::Upkeep, "v1", "Pod", "kube-system", Some(Rail::SystemNamespace)),
+            (Purpose::Collection, "v1", "Pod", "kube-system", Some(Rail::SystemNamespace)),
+        ] {
+            let found = refused(purpose, api_version, kind, namespace);
+            assert_eq!(found, expected.map(Refused::Rail), "{purpose:?} {kind} in {namespace}");
+        }
     }
 
     #[tokio::test]

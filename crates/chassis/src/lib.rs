@@ -35,6 +35,7 @@ mod status;
 mod supervisor;
 mod telemetry;
 mod trace;
+pub mod writes;
 
 pub use access::{Access, AccessReviews, Attributes, Subject};
 pub use client::{ClientOptions, ConnectError, connect, connect_measured};

@@ -134,6 +134,14 @@ pub const RECONCILE_RETRY_MAX: Duration = Duration::from_secs(30);
 /// How long a key pauses after somebody else was faster: long enough for the watch to show what they wrote.
 pub const CONFLICT_RETRY: Duration = Duration::from_millis(50);
 
+/// The longest pause before a person's change of finalizers is tried again that others got in the way of: they write once
+/// in a while, not all the time.
+pub const CONFLICT_RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// How often a person's change of one finalizer is tried again: fifty others at once, each of whom writes once, are done
+/// long before.
+pub const HAND_ATTEMPTS_MAX: u32 = 50;
+
 /// First and longest pause of a key that panicked: it will most likely do so again.
 pub const QUARANTINE_FIRST: Duration = Duration::from_secs(10);
 /// See [`QUARANTINE_FIRST`].

@@ -140,14 +140,29 @@ pub async fn list(
     resource: &Resource,
     fields: Option<&str>,
 ) -> Result<Vec<Value>, ApiError> {
-    let collection = paths::collection(&resource.kind.api_version, &resource.plural, None);
     let fields =
         fields.map(|fields| format!("&fieldSelector={}", paths::segment(fields))).unwrap_or_default();
+    pages(client, resource, &fields, "application/json").await
+}
+
+/// Reads the metadata of all objects of a kind in all namespaces, in pages: what lies below `metadata` of each, and no more.
+pub async fn list_metadata(client: &Client, resource: &Resource) -> Result<Vec<Value>, ApiError> {
+    let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+    pages(client, resource, "", accept).await
+}
+
+async fn pages(
+    client: &Client,
+    resource: &Resource,
+    selection: &str,
+    accept: &str,
+) -> Result<Vec<Value>, ApiError> {
+    let collection = paths::collection(&resource.kind.api_version, &resource.plural, None);
     let mut objects = Vec::new();
     let mut next = String::new();
     loop {
-        let path = format!("{collection}?limit={LIST_PAGE_OBJECTS}{fields}{next}");
-        let mut page: Value = ask_for(client, get(&path, "application/json")?).await?;
+        let path = format!("{collection}?limit={LIST_PAGE_OBJECTS}{selection}{next}");
+        let mut page: Value = ask_for(client, get(&path, accept)?).await?;
         match page.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => objects.extend(items),
             Some(Value::Null) => {}
@@ -204,7 +219,13 @@ pub async fn annotate(
 ) -> Result<Value, ApiError> {
     let mut metadata = preconditions.as_object().cloned().unwrap_or_default();
     metadata.insert("annotations".to_owned(), annotations.clone());
-    let patch = serde_json::json!({ "metadata": metadata });
+    merge(client, object, &serde_json::json!({ "metadata": metadata })).await
+}
+
+/// Writes fields of an object by a merge patch, and returns it as it then is. A UID or a version in the patch's `metadata`
+/// is a precondition, and the server's to check: it refuses with 409 if the object is another one by then. Not for
+/// lists that others write to, such as finalizers: it would write what it does not know.
+pub async fn merge(client: &Client, object: ObjectRef<'_>, patch: &Value) -> Result<Value, ApiError> {
     let request = http::Request::patch(format!("{}?fieldManager={FIELD_MANAGER}", object.path()))
         .header(CONTENT_TYPE, "application/merge-patch+json")
         .body(patch.to_string().into_bytes())
@@ -229,11 +250,26 @@ pub async fn review(client: &Client, resource: &Resource, review: &Value) -> Res
 pub async fn try_create(
     client: &Client,
     resource: &Resource,
-    namespace: &str,
+    namespace: Option<&str>,
     manifest: &Value,
 ) -> Result<Value, ApiError> {
-    let path = paths::collection(&resource.kind.api_version, &resource.plural, Some(namespace));
+    let path = paths::collection(&resource.kind.api_version, &resource.plural, namespace);
     post(client, format!("{path}?dryRun=All&fieldManager={FIELD_MANAGER}"), manifest).await
+}
+
+/// Creates an object, and returns it as it then is: 409 says that there is one of that name. Never repeated: if the answer
+/// is lost, only a look can tell.
+pub async fn create(
+    client: &Client,
+    resource: &Resource,
+    namespace: Option<&str>,
+    manifest: &Value,
+    effect: Effect,
+) -> Result<Value, ApiError> {
+    let path = paths::collection(&resource.kind.api_version, &resource.plural, namespace);
+    let dry_run = if effect == Effect::DryRun { "&dryRun=All" } else { "" };
+    post(client, format!("{path}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict{dry_run}"), manifest)
+        .await
 }
 
 async fn post(client: &Client, path: String, body: &Value) -> Result<Value, ApiError> {

@@ -25,6 +25,10 @@ pub const WEBHOOK_CONFIGURATION: &str = "groundskeeper";
 pub enum Component {
     /// The garbage collection controller.
     GarbageCollection,
+    /// The node cleanup controller: what drains.
+    NodeCleanup,
+    /// The cleanup plugins that come with us.
+    Plugins,
     /// The sender of Kubernetes events.
     Events,
     /// Leader election.
@@ -39,13 +43,23 @@ pub enum Component {
 
 impl Component {
     /// All of them, in the order in which roles are printed.
-    pub const ALL: [Self; 6] =
-        [Self::GarbageCollection, Self::Events, Self::Leases, Self::Ledger, Self::Admission, Self::Reviews];
+    pub const ALL: [Self; 8] = [
+        Self::GarbageCollection,
+        Self::NodeCleanup,
+        Self::Plugins,
+        Self::Events,
+        Self::Leases,
+        Self::Ledger,
+        Self::Admission,
+        Self::Reviews,
+    ];
 
     /// The name in roles: `groundskeeper-<name>`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::GarbageCollection => "gc",
+            Self::NodeCleanup => "nodes",
+            Self::Plugins => "plugins",
             Self::Events => "events",
             Self::Leases => "leases",
             Self::Ledger => "ledger",

@@ -28,7 +28,13 @@ pub async fn write_status(
         .body(body.map_err(|error| garbled(&error))?)
         .map_err(|error| garbled(&error))?;
     let text = ask(client, request).await?;
-    let Written { metadata } = serde_json::from_str(&text).map_err(|error| garbled(&error))?;
+    written_version(&text)
+}
+
+/// The version that an object has after a write, as the answer says it.
+pub(crate) fn written_version(answer: &str) -> Result<ResourceVersion, ApiError> {
+    let Written { metadata } =
+        serde_json::from_str(answer).map_err(|error| ApiError::Garbled(error.to_string()))?;
     Ok(metadata.resource_version)
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::Rails;
-use chassis::actuator::{Act, Actuator, Grounds, Manner, Means, Outcome, Target};
+use chassis::actuator::{Act, Actuator, Grounds, Manner, Means, Outcome, Purpose, Target};
 use chassis::lease::{Contender, Epoch, Leadership, LeaseOptions, contender};
 use chassis::ledger::{Evidence, Ledger, LedgerLimits, LedgerOptions, Requirement, Rule};
 use chassis::{Metrics, ServiceAccountName, recorder, resolve};
@@ -127,8 +127,13 @@ impl Actor {
         let now = SystemClock.now();
         let slot = self.actuator.budget(1_000, now).take(now).unwrap();
         let rule = Rule { policy: "team/rule".into(), uid: "rule-1".into(), generation: 1 };
-        let grounds =
-            Grounds { controller: "test", rule, evidence: Evidence::default(), unlocked: Vec::new() };
+        let grounds = Grounds {
+            controller: "test",
+            rule,
+            evidence: Evidence::default(),
+            unlocked: Vec::new(),
+            purpose: Purpose::Collection,
+        };
         match self.actuator.prove(target, slot, epoch.clone(), grounds) {
             Ok(warrant) => self.actuator.carry_out(warrant, act).await,
             Err(objection) => Outcome::Refused(objection.refused),

@@ -47,11 +47,17 @@ pub enum Mutant {
     StaleLabelsBelieved,
     /// Pods are asked to leave as soon as their node is cordoned, while some may still be on their way to it.
     NoSettleTime,
+    /// What is done for a departure is written down only after it was done.
+    ResultUnrecorded,
+    /// However many nodes leave at one time, the storm brake holds none.
+    BrakeOff,
+    /// Finalizers are written as a list by a merge patch that names no version.
+    FinalizersMerged,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::NoUidPrecondition,
         Self::NoResourceVersion,
         Self::NoEpochCheck,
@@ -70,6 +76,9 @@ impl Mutant {
         Self::NoRails,
         Self::StaleLabelsBelieved,
         Self::NoSettleTime,
+        Self::ResultUnrecorded,
+        Self::BrakeOff,
+        Self::FinalizersMerged,
     ];
 
     /// The name, as the environment gives it.
@@ -93,6 +102,9 @@ impl Mutant {
             Self::NoRails => "no-rails",
             Self::StaleLabelsBelieved => "stale-labels-believed",
             Self::NoSettleTime => "no-settle-time",
+            Self::ResultUnrecorded => "result-unrecorded",
+            Self::BrakeOff => "brake-off",
+            Self::FinalizersMerged => "finalizers-merged",
         }
     }
 

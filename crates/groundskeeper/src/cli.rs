@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    approve, audit, check, config, diff, explain, hold, import, install, manifests, nodes, plan, run,
-    simulate, uninstall, why,
+    approve, audit, check, cleanup_plugins, config, diff, explain, hold, import, install, manifests, nodes,
+    plan, run, simulate, uninstall, why,
 };
 
 /// Keeps a Kubernetes cluster's grounds: deletes objects when their time is up, by policies.
@@ -43,7 +43,7 @@ enum Command {
     /// Show what policies would do, without a change to anything.
     #[command(after_long_help = plan::HELP)]
     Plan(plan::Args),
-    /// Convert the policies of another collector, and say what they then do otherwise.
+    /// Convert what another system was told, and say what is done otherwise.
     #[command(subcommand)]
     Import(import::Command),
     /// Say what every policy makes of an object now, when it goes, and which policy decides.
@@ -64,9 +64,12 @@ enum Command {
     /// Let an object go again that was held.
     #[command(after_long_help = hold::HELP)]
     Unhold(hold::UnholdArgs),
-    /// Ask about nodes that leave.
+    /// Ask about nodes that leave, and decide about them.
     #[command(subcommand)]
     Nodes(nodes::Command),
+    /// Ask about the plugins that departures of nodes call.
+    #[command(subcommand)]
+    Plugins(cleanup_plugins::Command),
     /// Check what the ledger holds.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -92,7 +95,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rbac(options) => crate::output::print(&manifests::rbac_yaml(&options)?),
         Command::Config(ConfigCommand::Show(args)) => return config::show(&args),
         Command::Plan(args) => return plan::run(args).await,
-        Command::Import(command) => return import::run(&command),
+        Command::Import(command) => return import::run(command).await,
         Command::Explain(args) => return explain::run(args).await,
         Command::Simulate(args) => return simulate::run(args).await,
         Command::Diff(args) => return diff::run(args).await,
@@ -100,6 +103,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Hold(args) => return hold::hold(args).await,
         Command::Unhold(args) => return hold::unhold(args).await,
         Command::Nodes(command) => return nodes::run(command).await,
+        Command::Plugins(command) => return cleanup_plugins::run(command).await,
         Command::Audit(command) => return audit::run(command).await,
         Command::Why(args) => return why::run(args).await,
     }?;

@@ -9,6 +9,7 @@
 pub mod approve;
 pub mod audit;
 pub mod check;
+pub mod cleanup_plugins;
 pub mod cli;
 mod cluster;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod hold;
 pub mod import;
 pub mod install;
 mod kind_name;
+mod label_selector;
 pub mod limits;
 pub mod manifests;
 mod moment;

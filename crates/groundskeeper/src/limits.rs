@@ -76,6 +76,13 @@ pub const FOREIGN_LOOKED_AT_MAX: u32 = 500;
 
 /// Service accounts that `--act-as` may name: a role and a binding for each.
 pub const ACCOUNTS_MAX: usize = 200;
+
+/// Secrets that `--plugin-secret` may name: more than there are plugins, and few enough to be read in one role.
+pub const PLUGIN_SECRETS_MAX: usize = 200;
+
+/// Policies for which `check` tries a node: one request each, and clusters have a few.
+pub const FINALIZER_TRIALS_MAX: usize = 20;
+
 /// Objects whose owners are looked for in one round: what is asked twice is remembered between rounds.
 pub const OWNERS_ASKED_AT_ONCE: usize = 1_000;
 
@@ -95,3 +102,32 @@ pub const HOLD_REASON_BYTES_MAX: usize = 1_024;
 /// How often an approval is tried again that the operator's writing to the status got in the way of: it writes once a
 /// second at most.
 pub const APPROVAL_ATTEMPTS_MAX: usize = 5;
+
+/// How often the records of departures are looked at by somebody who watches: the operator writes one once a second at most.
+pub const RECORDS_LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Characters of what stands in the way in a line of `nodes list`: half a wide terminal. `nodes watch` and JSON have all.
+pub const BLOCKER_CHARS_SHOWN: usize = 80;
+
+/// How long `nodes cleanup` waits until our finalizer is on the node: the operator puts it on within a second of seeing
+/// that it is missing, and sees everything within its slow scan.
+pub const FINALIZER_WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// How long `nodes drain` waits before it says that nobody has begun: a maintenance is taken up within a second.
+pub const TAKEN_UP_WAIT: Duration = Duration::from_secs(15);
+
+/// How much longer than the drain's own timeout `nodes drain` waits for the operator's word that it has passed.
+pub const DRAIN_WORD_WAIT: Duration = Duration::from_secs(30);
+
+/// How long `nodes undrain` waits until the maintenance is gone: what it put on the node is taken off in one request.
+pub const UNDRAIN_WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// Nodes that a line names; the rest are counted.
+pub const NODES_NAMED_MAX: usize = 10;
+
+/// How long an uninstallation takes our finalizer off nodes on which it comes back: an operator whose pods did not end in
+/// time has lost its lease and its rights by then. It also bounds 5,000 nodes, each of which takes some milliseconds.
+pub const STRIP_WAIT_MAX: Duration = Duration::from_mins(5);
+
+/// Characters of a node's name in the name of an event about it: the API server adds five of its own, and takes 63 in all.
+pub const EVENT_PREFIX_CHARS_MAX: usize = 57;

@@ -22,6 +22,14 @@ pub(crate) fn service_account(text: &str) -> Result<String, String> {
     Err("a service account's name has 1 to 253 lower-case letters, digits, dashes and dots, and begins and ends with a letter or digit".into())
 }
 
+/// A Secret: a DNS subdomain.
+pub(crate) fn secret(text: &str) -> Result<String, String> {
+    if is_dns_subdomain(text) {
+        return Ok(text.to_owned());
+    }
+    Err("a Secret's name has 1 to 253 lower-case letters, digits, dashes and dots, and begins and ends with a letter or digit".into())
+}
+
 pub(crate) fn is_dns_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dns_label)
 }

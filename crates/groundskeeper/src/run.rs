@@ -18,6 +18,9 @@ use chassis::{
 };
 use control::{Clock, LeaseTerms, SystemClock};
 use controllers::gc::{self, AuthorCheck, Foundation};
+use controllers::node_cleanup;
+use controllers::node_cleanup::admission::Nodes;
+use plugins::{Outbound, Plugins};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Flags, Format, LedgerMode, Live, MetricsAuth};
@@ -82,9 +85,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let leadership = contend(&config, &supervisor, &metrics, &recorder).await?;
     let rails = Rails::new(&*config.namespace);
     let ledger = open_ledger(&config, &supervisor, &metrics, &client).await?;
+    let nodes = Nodes::default();
     let ground = Ground {
         own_namespace: &config.namespace,
         rails: &rails,
+        nodes: nodes.clone(),
         clock: Arc::clone(&clock),
         metrics: &metrics,
         supervisor: &supervisor,
@@ -97,16 +102,24 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let in_flight_max = config.limits.deletions_in_flight;
     let means = Means { client: client.clone(), ledger, metrics: metrics.clone(), clock: Arc::clone(&clock) };
+    let actuator = Actuator::new(means, rails.clone(), in_flight_max);
+    let feeds =
+        Feeds { client, supervisor: supervisor.clone(), metrics, silence_max: config.watches.silence_max.0 };
+    node_cleanup::start(node_cleanup::Foundation {
+        plugins: plugins(&config, &feeds, Arc::clone(&clock))?,
+        clock: Arc::clone(&clock),
+        feeds: feeds.clone(),
+        leadership: leadership.clone(),
+        actuator: actuator.clone(),
+        recorder: recorder.clone(),
+        health: health.clone(),
+        admission: nodes,
+    });
     gc::start(Foundation {
         clock,
-        actuator: Actuator::new(means, rails.clone(), in_flight_max),
+        actuator,
         rails,
-        feeds: Feeds {
-            client,
-            supervisor: supervisor.clone(),
-            metrics,
-            silence_max: config.watches.silence_max.0,
-        },
+        feeds,
         leadership,
         recorder,
         health: health.clone(),
@@ -119,6 +132,21 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     tracing::info!(?exit, "stopped");
     telemetry.traces.finish().await;
     Ok(ExitCode::from(exit.code()))
+}
+
+/// What departures ask of others, within what the configuration lets them call.
+fn plugins(config: &Config, feeds: &Feeds, clock: Arc<dyn Clock>) -> anyhow::Result<Plugins> {
+    let given = config.plugins.allow_private.as_deref().unwrap_or_default();
+    let names = given.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let allow_private = names.map(str::parse).collect::<Result<_, _>>();
+    let allow_private = allow_private.context("plugins.allowPrivate (--plugin-allow-private)")?;
+    Ok(Plugins::new(plugins::Means {
+        client: feeds.client.clone(),
+        clock,
+        metrics: feeds.metrics.clone(),
+        namespace: config.namespace.clone(),
+        outbound: Outbound { allow_private, allow_loopback: config.plugins.allow_loopback },
+    }))
 }
 
 fn cluster(config: &Config) -> ClientOptions {

@@ -3,6 +3,11 @@
 //! What could block goes first, then the operator, then what it stood on. It works whether or not the operator lives,
 //! however much of it is left, and in every order of attempts. It takes objects by their exact names, and only those that
 //! carry our label; each by its UID.
+//!
+//! Nodes carry our finalizer, and could not be deleted without us. So what puts it on goes first; then departures under way
+//! end or are released; then the operator; then the finalizer is taken off all nodes, and counted; and only then the rest.
+
+mod nodes;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -19,12 +24,15 @@ use units::Uid;
 use crate::cluster::{Cluster, Connection, Named, is_labelled, text};
 use crate::limits::{DEFINITION_WAIT_MAX, FOREIGN_LOOKED_AT_MAX, LOOK_PAUSE, PODS_WAIT_MAX};
 use crate::manifests::{self, MANAGED_BY, RbacOptions};
+use crate::nodes::records::Held;
 use crate::{names, output};
 
 /// What stands in the help below the arguments.
 pub(crate) const HELP: &str = "\
 Policies, and the definition of their kind, stay unless --delete-policies is given; objects that policies look at are \
-never touched. The namespace stays if it was there before the installation, or holds anything of somebody else's.
+never touched. Nodes lose our finalizer, and nothing else: afterwards `kubectl delete node` deletes them at once. If \
+departures of nodes are under way, nothing is changed before --wait-for-departures or --release-departures says what becomes of \
+them. The namespace stays if it was there before the installation, or holds anything of somebody else's.
 
 Exit status: 0 if nothing is left that could block a request; 1 after any error.";
 
@@ -87,6 +95,9 @@ pub struct Args {
     keep_crds: bool,
 
     #[command(flatten)]
+    nodes: nodes::NodeOptions,
+
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -107,13 +118,16 @@ struct Survey {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut cluster = args.connection.cluster().await?;
     let survey = survey(&mut cluster, &args).await?;
+    let held = nodes::look(&mut cluster).await?;
+    let choice = nodes::choose(&held, &args.nodes, !args.yes);
+    let choice = if args.dry_run { None } else { Some(choice?) };
     for line in &survey.stays {
         output::print(&format!("{line}\n"))?;
     }
-    if !survey.goes.is_empty() {
-        confirm(&survey, &args)?;
-        take_out(&mut cluster, &survey, &args).await?;
+    if !(survey.goes.is_empty() && held.is_empty()) {
+        confirm(&survey, &held, &args)?;
     }
+    take_out(&mut cluster, &survey, choice, &args).await?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
@@ -129,10 +143,13 @@ async fn survey(cluster: &mut Cluster, args: &Args) -> anyhow::Result<Survey> {
         service_account: args.service_account.clone(),
         ..RbacOptions::default()
     };
-    let declared =
-        manifests::all_ever_declared(&options)?.into_iter().map(|manifest| (manifest, Mark::Label));
+    let declared = manifests::all_ever_declared(&options)?;
+    let is_declared = |definition: &Value| declared.iter().any(|manifest| is_same(manifest, definition));
+    let defined: Vec<_> = node_definitions().into_iter().filter(|one| !is_declared(one)).collect();
+    let declared = declared.into_iter().map(|manifest| (manifest, Mark::Label));
     let made = made_by_the_operator(&args.namespace).into_iter().map(|manifest| (manifest, Mark::Name));
-    let mut candidates: Vec<_> = declared.chain(made).collect();
+    let defined = defined.into_iter().map(|manifest| (manifest, Mark::Name));
+    let mut candidates: Vec<_> = declared.chain(made).chain(defined).collect();
     candidates.sort_by_key(|(manifest, _)| rank(text(manifest, "/kind")));
     let mut survey = Survey::default();
     for (manifest, mark) in candidates {
@@ -145,7 +162,7 @@ async fn survey(cluster: &mut Cluster, args: &Args) -> anyhow::Result<Survey> {
             continue;
         }
         let why = match &*named.resource.kind.kind {
-            "CustomResourceDefinition" => why_definition_stays(cluster, args).await?,
+            "CustomResourceDefinition" => why_definition_stays(cluster, &named.name, args).await?,
             "Namespace" => why_namespace_stays(cluster, &survey, &named.name).await?,
             _ => None,
         };
@@ -170,6 +187,22 @@ fn rank(kind: &str) -> usize {
     ORDER.iter().position(|known| *known == kind).unwrap_or(ORDER.len())
 }
 
+fn is_same(one: &Value, other: &Value) -> bool {
+    ["/apiVersion", "/kind", "/metadata/namespace", "/metadata/name"]
+        .iter()
+        .all(|field| text(one, field) == text(other, field))
+}
+
+/// The definitions of the kinds of node cleanup, however they came into the cluster.
+fn node_definitions() -> Vec<Value> {
+    let names = api::node_crds().into_iter().filter_map(|definition| definition.metadata.name);
+    names
+        .map(|name| {
+            json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name}})
+        })
+        .collect()
+}
+
 fn made_by_the_operator(namespace: &str) -> Vec<Value> {
     let object = |api_version: &str, kind: &str, name: &str| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": namespace}});
     let leases = LEASE_NAMES.iter().map(|name| object("coordination.k8s.io/v1", "Lease", name));
@@ -177,12 +210,19 @@ fn made_by_the_operator(namespace: &str) -> Vec<Value> {
     leases.chain(held).collect()
 }
 
-async fn why_definition_stays(cluster: &mut Cluster, args: &Args) -> anyhow::Result<Option<String>> {
+async fn why_definition_stays(
+    cluster: &mut Cluster,
+    name: &str,
+    args: &Args,
+) -> anyhow::Result<Option<String>> {
     if args.keep_crds {
         return Ok(Some("--keep-crds is given".to_owned()));
     }
     if args.delete_policies {
         return Ok(None);
+    }
+    if node_definitions().iter().any(|definition| text(definition, "/metadata/name") == name) {
+        return nodes::why_definition_stays(cluster).await;
     }
     let policies = policies(cluster, 1).await?;
     let why = "there are policies: delete them, or give --delete-policies";
@@ -247,7 +287,7 @@ fn is_published(object: &Value, kind: &units::GroupVersionKind) -> bool {
 }
 
 /// Asks whoever sits there.
-fn confirm(survey: &Survey, args: &Args) -> anyhow::Result<()> {
+fn confirm(survey: &Survey, held: &[Held], args: &Args) -> anyhow::Result<()> {
     if args.yes || args.dry_run {
         return Ok(());
     }
@@ -255,6 +295,9 @@ fn confirm(survey: &Survey, args: &Args) -> anyhow::Result<()> {
     let mut out = std::io::stderr().lock();
     for found in &survey.goes {
         writeln!(out, "  {}", output::printable(&found.named.reference().to_string()))?;
+    }
+    if let Some(nodes) = nodes::summary(held) {
+        writeln!(out, "  {}", output::printable(&nodes))?;
     }
     write!(out, "Delete these {} objects? [y/N] ", survey.goes.len())?;
     out.flush()?;
@@ -264,10 +307,60 @@ fn confirm(survey: &Survey, args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn take_out(cluster: &mut Cluster, survey: &Survey, args: &Args) -> anyhow::Result<()> {
+/// Takes everything out, in the order that holds nobody up: see the module.
+async fn take_out(
+    cluster: &mut Cluster,
+    survey: &Survey,
+    choice: Option<nodes::Choice>,
+    args: &Args,
+) -> anyhow::Result<()> {
+    let of = |stage: Stage| {
+        survey.goes.iter().filter(move |found| Stage::of(&found.named.resource.kind.kind) == stage)
+    };
+    take_out_these(cluster, of(Stage::PutsOn), args).await?;
+    if let Some(choice) = choice {
+        if args.delete_policies {
+            nodes::remove_policies(cluster).await?;
+        }
+        nodes::settle(cluster, choice).await?;
+    }
+    take_out_these(cluster, of(Stage::Acts), args).await?;
+    nodes::strip(cluster, if args.dry_run { Effect::DryRun } else { Effect::Real }).await?;
+    if !args.dry_run {
+        nodes::strip_ours(cluster).await?;
+    }
+    take_out_these(cluster, of(Stage::Rest), args).await
+}
+
+/// When an object goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It puts our finalizer on nodes as they are created: first.
+    PutsOn,
+    /// It refuses requests, or is the operator: before the finalizers.
+    Acts,
+    /// After them.
+    Rest,
+}
+
+impl Stage {
+    fn of(kind: &str) -> Self {
+        match kind {
+            _ if kind.starts_with("Mutating") => Self::PutsOn,
+            _ if rank(kind) <= rank("Deployment") => Self::Acts,
+            _ => Self::Rest,
+        }
+    }
+}
+
+async fn take_out_these(
+    cluster: &mut Cluster,
+    these: impl Iterator<Item = &Found>,
+    args: &Args,
+) -> anyhow::Result<()> {
     let (effect, mode) =
         if args.dry_run { (Effect::DryRun, " (server dry run)") } else { (Effect::Real, "") };
-    for Found { named, uid } in &survey.goes {
+    for Found { named, uid } in these {
         let object = named.reference();
         let outcome = dismantle(&cluster.client, object, uid, effect).await;
         let outcome = match outcome.with_context(|| format!("cannot delete {object}"))? {
@@ -341,6 +434,7 @@ async fn verify(cluster: &mut Cluster) -> anyhow::Result<()> {
             left.push(format!("a finalizer of policy {}", text(&policy, "/metadata/name")));
         }
     }
+    left.extend(nodes::left(cluster).await?);
     ensure!(left.is_empty(), "still there, and able to block requests: {}", left.join(", "));
     Ok(())
 }
@@ -356,6 +450,7 @@ mod tests {
             assert!(rank(kind) < ORDER.len(), "{kind}");
             let blocks = text(&manifest, "/apiVersion").starts_with("admissionregistration");
             assert_eq!(rank(kind) < BLOCKING, blocks, "{kind}");
+            assert!(!blocks || Stage::of(kind) != Stage::Rest, "{kind}");
         }
         assert!(
             made_by_the_operator("grounds").iter().all(|object| rank(text(object, "/kind")) < ORDER.len())

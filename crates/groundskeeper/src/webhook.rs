@@ -11,6 +11,7 @@ use chassis::admission::{
 use chassis::{Metrics, Stage, Supervisor};
 use control::Clock;
 use controllers::gc::admission::{AuthorStamp, PolicyReviewer};
+use controllers::node_cleanup::admission::{FinalizerStamp, Nodes};
 use kube::Client;
 
 use crate::config::{CertificateSource, Webhook};
@@ -29,6 +30,7 @@ pub const WEBHOOK_SERVICE: &str = "groundskeeper-webhook";
 pub(crate) struct Ground<'a> {
     pub(crate) own_namespace: &'a str,
     pub(crate) rails: &'a Rails,
+    pub(crate) nodes: Nodes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: &'a Metrics,
     pub(crate) supervisor: &'a Supervisor,
@@ -41,7 +43,7 @@ pub(crate) async fn serve_admission(
     ground: Ground<'_>,
 ) -> anyhow::Result<Option<CertificateState>> {
     let Some(address) = webhook.bind_address else { return Ok(None) };
-    let Ground { own_namespace, rails, clock, metrics, supervisor } = ground;
+    let Ground { own_namespace, rails, nodes, clock, metrics, supervisor } = ground;
     let state = CertificateState::new(Arc::clone(&clock), metrics.clone());
     let clients = webhook.client_ca.clone().map(|authorities| {
         let names = webhook.client_names.iter().flat_map(|names| names.split(','));
@@ -72,7 +74,11 @@ pub(crate) async fn serve_admission(
         ),
     }
     let judge = PolicyReviewer::new(client.clone(), rails.clone(), Arc::clone(&clock));
-    let reviewers: Vec<Box<dyn chassis::admission::Reviewer>> = vec![Box::new(judge), Box::new(AuthorStamp)];
+    let reviewers: Vec<Box<dyn chassis::admission::Reviewer>> = vec![
+        Box::new(judge),
+        Box::new(AuthorStamp),
+        Box::new(FinalizerStamp::new(nodes, metrics.clone(), Arc::clone(&clock))),
+    ];
     supervisor.spawn_in(Stage::Listen, "webhook", serve_reviews(server, reviewers, shared(), stop.clone()));
     Ok(Some(state))
 }

@@ -97,6 +97,20 @@ fn blockers(plan: &Value) -> Vec<&str> {
 }
 
 #[test]
+fn the_policies_that_we_show_make_sense() {
+    let inventory = json!({
+        "apiVersion": "groundskeeper.dev/v1alpha1", "kind": "CleanupPlugin", "metadata": {"name": "inventory"},
+        "spec": {"http": {"url": "https://inventory.example.com/"}},
+    });
+    let shown = [("examples/nodes/policy.yaml", 4), ("docs/nodes/examples/tutorial/policy.yaml", 3)];
+    for (file, steps) in shown {
+        let objects = [node(json!({"pool": "tutorial"})), inventory.clone()];
+        let plan = plan(&objects, &format!("-f ../../{file}"));
+        assert_eq!(plan["steps"].as_array().unwrap().len(), steps, "{file}: {plan}");
+    }
+}
+
+#[test]
 fn pods_leave_and_those_of_the_node_itself_stay() {
     let daemon = json!({"metadata": {"ownerReferences":
         [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "uid": "ds", "controller": true}]}});

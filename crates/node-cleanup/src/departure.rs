@@ -19,14 +19,15 @@ use jiff::{SignedDuration, Timestamp};
 use units::{Labelled as _, Span};
 use views::Node;
 
-use crate::contract::Executed;
+use crate::contract::{Executed, plain};
 use crate::drain::{self, DrainPlan, DrainState, Eviction, Rules, Scene, Settings, Tries, since};
-use crate::limits::{BLOCKERS_MAX, RECHECK_SECONDS};
+use crate::limits::{BLOCKERS_MAX, MESSAGE_CHARS_MAX, RECHECK_SECONDS};
 use crate::steps::{
     Advance, Asked, DRAIN_STEP, Facts, Graph, Moment, Outcome, Pace, PluginState, Standing, StepReason,
-    VOLUMES_STEP, advance, current, settle,
+    VOLUMES_STEP, advance, current, next_second, settle,
 };
 use crate::turn::Turn;
+use crate::words::DepartureBlocker;
 
 /// What a departure is decided on.
 #[derive(Clone)]
@@ -41,8 +42,8 @@ pub struct Departure<'a> {
     pub steps: &'a Graph,
     /// How the pods leave, as the record says.
     pub drain: &'a Settings,
-    /// From the deletion of the node to its end, as the record says.
-    pub total: Span,
+    /// How long each part may take, as the record says.
+    pub deadlines: Limits,
     /// The node with the record's UID, and all around it; absent if that node is gone.
     pub scene: Option<Scene<'a>>,
     /// The node, as conditions see it.
@@ -67,6 +68,17 @@ impl fmt::Debug for Departure<'_> {
         departure.field("run", &self.run).field("status", &self.status).field("turn", &self.turn);
         departure.field("pace", &self.pace).finish_non_exhaustive()
     }
+}
+
+/// How long each part of a departure may take before it is reported as stuck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the first eviction until no pod is left that has to leave.
+    pub drain: Span,
+    /// From the end of the drain until no volume is attached.
+    pub volumes: Span,
+    /// From the deletion of the node to its end.
+    pub total: Span,
 }
 
 /// What is to be written down, and then done.
@@ -99,6 +111,7 @@ pub fn decide(departure: &Departure<'_>, at: Moment) -> Decision {
         return Decision { status: departure.status.clone(), acts: Vec::new(), wake_at: None };
     }
     match &departure.scene {
+        Some(scene) if scene.node.metadata.deletion_timestamp.is_none() => departure.not_deleted(at.now),
         Some(scene) => Deciding::new(departure, scene, at).decide(),
         None => Decision { status: departure.gone(at.now), acts: Vec::new(), wake_at: None },
     }
@@ -109,6 +122,19 @@ impl Departure<'_> {
     fn is_over(&self) -> bool {
         use CleanupPhase::{Completed, Lost, Released};
         matches!(self.status.phase, Completed | Released | Lost)
+    }
+
+    /// Nobody has deleted the node: whoever wrote the record, it is left alone.
+    fn not_deleted(&self, now: Timestamp) -> Decision {
+        let blocker = Blocker {
+            reason: "NodeNotDeleted".to_owned(),
+            message: "nobody has deleted the node, so nothing is done to it: delete this record, or the node"
+                .to_owned(),
+            ..Blocker::default()
+        };
+        let mut status = self.status.clone();
+        status.blockers = since(&self.status.blockers, vec![blocker], whole(now).0);
+        Decision { status, acts: Vec::new(), wake_at: None }
     }
 
     /// What the record says once the node is gone.
@@ -157,13 +183,13 @@ impl<'a> Deciding<'a> {
         let mut status = departure.status.clone();
         let begun = node.metadata.deletion_timestamp.unwrap_or(at.now);
         let start = status.start_time.get_or_insert_with(|| whole(begun)).0;
-        let total = SignedDuration::from(departure.total);
+        let total = SignedDuration::from(departure.deadlines.total);
         let deadline = start.saturating_add(total).unwrap_or(Timestamp::MAX);
         let extended = departure.spec.overrides.extend.as_ref().map(|extension| extension.until.0);
         status.deadline = Some(Time(extended.map_or(deadline, |until| until.max(deadline))));
         let is_closed = is_closed(node);
         if is_closed && status.cordon_time.is_none() {
-            status.cordon_time = Some(whole(at.now));
+            status.cordon_time = Some(Time(next_second(at.now, SignedDuration::ZERO)));
         }
         let acts = if is_closed { Vec::new() } else { vec![Act::Close] };
         let overrides = departure.overrides(node, at.now);
@@ -184,9 +210,8 @@ impl<'a> Deciding<'a> {
         let (advanced, plan) = self.advance();
         self.act(&advanced, plan.as_ref());
         self.report(&advanced, plan.as_ref());
-        let deadline =
-            self.status.deadline.as_ref().map(|deadline| deadline.0).filter(|at| *at > self.at.now);
-        let wakes = [advanced.wake_at, plan.and_then(|plan| plan.wake), deadline];
+        let limits = self.limits().into_iter().map(|(_, until)| until).filter(|until| *until > self.at.now);
+        let wakes = [advanced.wake_at, plan.and_then(|plan| plan.wake), limits.min()];
         Decision { status: self.status, acts: self.acts, wake_at: wakes.into_iter().flatten().min() }
     }
 
@@ -297,21 +322,47 @@ impl<'a> Deciding<'a> {
             blockers.extend(plan.blockers.iter().cloned());
         }
         blockers.extend(advanced.blockers.iter().cloned());
-        let deadline = self.status.deadline.as_ref().map(|deadline| deadline.0);
-        if let Some(deadline) = deadline.filter(|deadline| *deadline <= self.at.now) {
-            blockers.push(Blocker {
-                reason: "DeadlinePassed".to_owned(),
-                message: format!(
-                    "the departure should have ended by {deadline}: `groundskeeper nodes extend` gives it more time, `release` lets the node go"
-                ),
-                ..Blocker::default()
-            });
+        blockers.extend(self.overdue());
+        if let Some(said) = &self.overrides.paused {
+            blockers.insert(0, paused(said));
         }
         if has_ended {
             blockers.clear();
         }
         blockers.truncate(BLOCKERS_MAX);
         self.status.blockers = since(&self.status.blockers, blockers, whole(self.at.now).0);
+    }
+
+    /// What has taken longer than it may.
+    fn overdue(&self) -> Vec<Blocker> {
+        let late = |(_, until): &(String, Timestamp)| *until <= self.at.now;
+        let blocker = |(part, until): (String, Timestamp)| Blocker {
+            reason: DepartureBlocker::DeadlinePassed.name().to_owned(),
+            message: format!("{part} should have ended by {until}"),
+            ..Blocker::default()
+        };
+        self.limits().into_iter().filter(late).map(blocker).collect()
+    }
+
+    /// Until when what is under way should have ended, with what would help if it has not.
+    fn limits(&self) -> Vec<(String, Timestamp)> {
+        let Limits { drain, volumes, total: _ } = self.departure.deadlines;
+        let of_step = |name: &str, span: Span, words: &str| {
+            let step = self.step(name).filter(|step| step.state == StepState::Running)?;
+            let until = step.start_time.as_ref()?.0.checked_add(SignedDuration::from(span)).ok()?;
+            Some((words.to_owned(), until))
+        };
+        let whole = self.status.deadline.as_ref().map(|deadline| {
+            let words =
+                "the departure (`groundskeeper nodes extend` gives it more time, `release` lets the node go)";
+            (words.to_owned(), deadline.0)
+        });
+        let parts = [
+            whole,
+            of_step(DRAIN_STEP, drain, "the drain"),
+            of_step(VOLUMES_STEP, volumes, "the detachment of volumes"),
+        ];
+        parts.into_iter().flatten().collect()
     }
 
     fn phase(&self, plan: Option<&DrainPlan>) -> CleanupPhase {
@@ -328,6 +379,15 @@ impl<'a> Deciding<'a> {
     fn step(&self, name: &str) -> Option<&StepStatus> {
         self.status.steps.iter().find(|status| status.name == name)
     }
+}
+
+/// Somebody has stopped the departure.
+fn paused(Said { by, at, why }: &Said) -> Blocker {
+    let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let since = whole(at.0).0;
+    let message =
+        format!("{by} has paused the departure at {since}{why}; `groundskeeper nodes resume` lets it go on");
+    Blocker { reason: "Paused".to_owned(), message: plain(&message, MESSAGE_CHARS_MAX), ..Blocker::default() }
 }
 
 /// Whether the node gets no more pods and no more traffic.

@@ -11,13 +11,16 @@ pub mod contract;
 pub mod departure;
 pub mod drain;
 pub mod limits;
+pub mod maintenance;
 mod policy;
 pub mod settings;
 pub mod steps;
 mod turn;
+mod words;
 
-pub use policy::{Governs, InvalidPolicy, Policy};
+pub use policy::{Governs, InvalidPolicy, Policy, Reach, deadlines};
 pub use turn::{Member, MemberState, Turn, TurnRule};
+pub use words::{DepartureBlocker, blocker_words};
 
 /// The plugins that come with us, besides the two of the engine.
 pub const BUILT_IN_PLUGINS: [&str; 6] = ["cmdb", "httpHook", "job", "log", "portworx", "slack"];

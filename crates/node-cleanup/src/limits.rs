@@ -143,7 +143,7 @@ pub(crate) const TRIES_MAX: usize = 1_000;
 pub(crate) const ANSWER_CHARS_MAX: usize = 512;
 
 /// Blockers in a plan: what the schema of a status allows.
-pub(crate) const BLOCKERS_MAX: usize = 20;
+pub const BLOCKERS_MAX: usize = 20;
 
 /// Objects that one blocker names: what the schema of a status allows. Its message has the number of all.
 pub(crate) const BLOCKER_OBJECTS_MAX: usize = 10;

@@ -3,10 +3,11 @@
 //! Invariant: a node of the control plane is nobody's unless a policy names it in words.
 
 use api::NodeCleanupPolicy;
-use api::node_cleanup::{Deadlines, NodeUnlock};
+use api::node_cleanup::{CONTROL_PLANE_LABELS, Deadlines, NodeUnlock};
 use api::selector::{InvalidSelector, Selector};
 use units::{Labelled, Span, SpanOutOfBounds, parse_duration};
 
+use crate::departure::Limits;
 use crate::drain::{Intent, InvalidSettings, Settings};
 use crate::limits::{
     DRAIN_DEADLINE_SECONDS, PHASE_DEADLINE_SECONDS_MAX, RECORDS_KEPT_SECONDS, RECORDS_KEPT_SECONDS_MAX,
@@ -14,13 +15,6 @@ use crate::limits::{
 };
 use crate::steps::{Graph, InvalidSteps, PluginFacts};
 use crate::turn::TurnRule;
-
-/// The labels of nodes that the cluster itself runs on.
-const CONTROL_PLANE_LABELS: [&str; 3] = [
-    "node-role.kubernetes.io/control-plane",
-    "node-role.kubernetes.io/master",
-    "node-role.kubernetes.io/etcd",
-];
 
 /// How nodes leave, as a policy says, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,15 +29,19 @@ pub struct Policy {
     pub steps: Graph,
     /// How many nodes leave at one time.
     pub turns: TurnRule,
-    /// From the first eviction until no pod is left that has to leave.
-    pub drain_deadline: Span,
-    /// From the end of the drain until no volume is attached.
-    pub volumes_deadline: Span,
-    /// From the deletion of the node to its end.
-    pub total_deadline: Span,
+    /// How long each part of a departure may take.
+    pub deadlines: Limits,
     /// How long the record of a departure is kept that has ended.
     pub records_kept: Span,
     nodes: Selector,
+    is_of_control_plane: bool,
+}
+
+/// Of which nodes a policy might decide, whatever else is wrong with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reach {
+    /// None: the selector is not one, and so might select any.
+    nodes: Option<Selector>,
     is_of_control_plane: bool,
 }
 
@@ -87,24 +85,13 @@ impl Policy {
         known: &dyn Fn(&str) -> Option<PluginFacts>,
     ) -> Result<Self, InvalidPolicy> {
         let spec = &policy.spec;
-        let Deadlines { drain, volume_detach, total } = &spec.deadlines;
-        let phase = |field, given: &Option<String>, otherwise| {
-            span(field, given.as_deref(), otherwise, (1, PHASE_DEADLINE_SECONDS_MAX))
-        };
         Ok(Self {
             name: policy.metadata.name.as_deref().unwrap_or_default().into(),
             priority: spec.priority,
             drain: Settings::compile(&spec.drain, Intent::Deletion)?.escalating(&spec.escalation)?,
             steps: Graph::compile(&spec.steps, known)?,
             turns: TurnRule::compile(&spec.concurrency),
-            drain_deadline: phase("deadlines.drain", drain, DRAIN_DEADLINE_SECONDS)?,
-            volumes_deadline: phase("deadlines.volumeDetach", volume_detach, VOLUMES_DEADLINE_SECONDS)?,
-            total_deadline: span(
-                "deadlines.total",
-                total.as_deref(),
-                TOTAL_DEADLINE_SECONDS,
-                (1, TOTAL_DEADLINE_SECONDS_MAX),
-            )?,
+            deadlines: deadlines(&spec.deadlines)?,
             records_kept: span(
                 "keepRecordsFor",
                 spec.keep_records_for.as_deref(),
@@ -112,7 +99,7 @@ impl Policy {
                 (RECORDS_KEPT_SECONDS_MIN, RECORDS_KEPT_SECONDS_MAX),
             )?,
             nodes: Selector::compile(spec.node_selector.as_ref())?,
-            is_of_control_plane: spec.unlock.contains(&NodeUnlock::ControlPlaneNodes),
+            is_of_control_plane: unlocks_control_plane(policy),
         })
     }
 
@@ -121,8 +108,11 @@ impl Policy {
         if !self.nodes.matches(labels) {
             return Governs::NotSelected;
         }
-        let is_of_control_plane = CONTROL_PLANE_LABELS.iter().any(|key| labels.label(key).is_some());
-        if is_of_control_plane && !self.is_of_control_plane { Governs::ControlPlane } else { Governs::Yes }
+        if belongs_to_control_plane(labels) && !self.is_of_control_plane {
+            Governs::ControlPlane
+        } else {
+            Governs::Yes
+        }
     }
 
     /// Which of several policies decides of a node: that with the highest priority, and of equals the first by name.
@@ -132,6 +122,42 @@ impl Policy {
             .filter(|policy| policy.governs(labels) == Governs::Yes)
             .min_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)))
     }
+}
+
+impl Reach {
+    /// What a policy says of its nodes.
+    pub fn of(policy: &NodeCleanupPolicy) -> Self {
+        Self {
+            nodes: Selector::compile(policy.spec.node_selector.as_ref()).ok(),
+            is_of_control_plane: unlocks_control_plane(policy),
+        }
+    }
+
+    /// Whether the policy might decide of a node with these labels.
+    pub fn may_include(&self, labels: &impl Labelled) -> bool {
+        let is_selected = self.nodes.as_ref().is_none_or(|nodes| nodes.matches(labels));
+        is_selected && (self.is_of_control_plane || !belongs_to_control_plane(labels))
+    }
+}
+
+fn unlocks_control_plane(policy: &NodeCleanupPolicy) -> bool {
+    policy.spec.unlock.contains(&NodeUnlock::ControlPlaneNodes)
+}
+
+fn belongs_to_control_plane(labels: &impl Labelled) -> bool {
+    CONTROL_PLANE_LABELS.iter().any(|key| labels.label(key).is_some())
+}
+
+/// How long each part of a departure may take, checked.
+pub fn deadlines(given: &Deadlines) -> Result<Limits, InvalidPolicy> {
+    let Deadlines { drain, volume_detach, total } = given;
+    let phase = (1, PHASE_DEADLINE_SECONDS_MAX);
+    let whole = (1, TOTAL_DEADLINE_SECONDS_MAX);
+    Ok(Limits {
+        drain: span("deadlines.drain", drain.as_deref(), DRAIN_DEADLINE_SECONDS, phase)?,
+        volumes: span("deadlines.volumeDetach", volume_detach.as_deref(), VOLUMES_DEADLINE_SECONDS, phase)?,
+        total: span("deadlines.total", total.as_deref(), TOTAL_DEADLINE_SECONDS, whole)?,
+    })
 }
 
 fn span(
@@ -197,6 +223,21 @@ mod tests {
             let in_words = policy("in-words", json!({"unlock": ["ControlPlaneNodes"]}));
             assert_eq!(in_words.governs(&node), Governs::Yes);
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_policy_concerns_the_nodes_in_its_reach_alone() {
+        let reach = |spec: Value| {
+            Reach::of(&serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap())
+        };
+        let gpu = reach(json!({"nodeSelector": {"matchLabels": {"pool": "gpu"}}}));
+        let master = CONTROL_PLANE_LABELS[0];
+        assert!(gpu.may_include(&labels(&[("pool", "gpu")])));
+        assert!(!gpu.may_include(&labels(&[("pool", "web")])));
+        assert!(!gpu.may_include(&labels(&[("pool", "gpu"), (master, "")])));
+        let garbled = reach(json!({"nodeSelector": {"matchLabels": {"a b": "c"}}}));
+        assert!(garbled.may_include(&labels(&[("pool", "web")])));
+        assert!(!garbled.may_include(&labels(&[(master, "")])));
     }
 
     #[test]

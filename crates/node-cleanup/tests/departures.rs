@@ -119,7 +119,7 @@ impl World {
             status: &self.status,
             steps: &self.policy.steps,
             drain: &self.policy.drain,
-            total: self.policy.total_deadline,
+            deadlines: self.policy.deadlines,
             scene,
             fields: &fields,
             rules: &Rules::default(),
@@ -207,6 +207,15 @@ fn two_steps() -> Value {
 }
 
 #[test]
+fn a_node_that_nobody_has_deleted_is_left_alone_whatever_a_record_says() {
+    let mut world = World::with(json!({})).pod("web");
+    world.node.as_mut().unwrap()["metadata"]["deletionTimestamp"] = Value::Null;
+    let decision = world.decision();
+    assert_eq!(decision.acts, []);
+    assert_eq!(decision.status.blockers[0].reason, "NodeNotDeleted");
+}
+
+#[test]
 fn a_node_is_closed_then_emptied_then_forgotten_then_let_go() {
     let mut world = World::with(two_steps()).pod("web");
     assert_eq!(world.play(), CleanupPhase::Completed);
@@ -225,6 +234,23 @@ fn nothing_leaves_before_the_node_has_settled() {
     let cordoned = world.status.cordon_time.as_ref().unwrap().0;
     assert!(cordoned > began);
     assert!(world.now.duration_since(cordoned) >= SignedDuration::from_secs(5), "{:?}", world.log);
+}
+
+/// A record keeps whole seconds.
+#[test]
+fn a_node_that_is_cordoned_late_in_a_second_settles_as_long_as_any_other() {
+    let mut world = World::with(json!({})).pod("web");
+    let after = |moment: Timestamp, millis| moment.checked_add(SignedDuration::from_millis(millis)).unwrap();
+    world.now = after(world.now, 900);
+    world.turn();
+    let seen_closed = world.now;
+    world.turn();
+    world.now = after(seen_closed, 4_900);
+    world.turn();
+    assert_eq!(world.log, ["close"]);
+    world.now = after(seen_closed, 5_100);
+    world.turn();
+    assert_eq!(world.log, ["close", "evict web"]);
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Node {
     pub finalizers: Box<[Box<str>]>,
     /// Its annotations, as far as they are ours or of the system that we replace.
     pub annotations: Labels,
+    /// Whether it has any annotation at all, of ours or of somebody else's.
+    pub has_annotations: bool,
     /// Whether it is cordoned.
     pub is_unschedulable: bool,
     /// What keeps pods away from it.
@@ -116,6 +118,7 @@ impl From<WireNode> for Node {
         let ready = condition(status.conditions.as_deref(), "Ready");
         Self {
             finalizers: metadata.finalizers.take().unwrap_or_default().into(),
+            has_annotations: metadata.annotations.is_any,
             annotations: std::mem::take(&mut metadata.annotations.own),
             is_unschedulable: spec.unschedulable.unwrap_or_default(),
             taints: spec.taints.unwrap_or_default().into(),

@@ -55,6 +55,8 @@ pub(crate) struct WireOwner {
 pub(crate) struct WireAnnotations {
     protect: bool,
     pub(crate) is_mirror: bool,
+    /// Whether there is any.
+    pub(crate) is_any: bool,
     pub(crate) own: Labels,
 }
 
@@ -97,6 +99,7 @@ impl<'de> Visitor<'de> for AnnotationsVisitor {
         let mut known = WireAnnotations::default();
         let mut own = Vec::new();
         while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
+            known.is_any = true;
             if key == MIRROR_ANNOTATION {
                 known.is_mirror = true;
             }

@@ -4,6 +4,7 @@
 //! the same commit gives the same bytes. `cargo xtask tidy` compares; only this module writes.
 
 mod examples;
+mod nodes;
 mod reference;
 
 use std::fs;
@@ -30,6 +31,7 @@ pub(crate) const ALL: &[Generated] = &[
         path: "deploy/install.yaml",
         content: || manifests::install_yaml(&InstallOptions::default(), &Facts::default()),
     },
+    Generated { path: "deploy/alerts.yaml", content: manifests::alerts_yaml },
     Generated { path: "deploy/rbac.yaml", content: || manifests::rbac_yaml(&RbacOptions::default()) },
     Generated {
         path: "docs/reference/garbagecollectionpolicy.md",
@@ -39,6 +41,9 @@ pub(crate) const ALL: &[Generated] = &[
     Generated { path: "docs/gc/cookbook.md", content: examples::cookbook },
     Generated { path: "docs/reference/cel.md", content: || Ok(reference::cel()) },
     Generated { path: "docs/checks.md", content: || Ok(reference::checks()) },
+    Generated { path: "docs/nodes/reference.md", content: nodes::reference },
+    Generated { path: "docs/nodes/plugin-contract.schema.json", content: nodes::contract },
+    Generated { path: manifests::RUNBOOKS, content: || Ok(nodes::runbooks()) },
     Generated { path: "docs/reference/rights.md", content: || Ok(reference::rights()) },
     Generated { path: "docs/reference/metrics.md", content: || Ok(reference::metrics()) },
     Generated { path: "docs/reference/events.md", content: || Ok(reference::events()) },

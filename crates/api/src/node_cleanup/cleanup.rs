@@ -54,12 +54,12 @@ use crate::schema::structural;
     printcolumn(
         name = "Blocked",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Blocked\")].reason",
+        json_path = ".status.blockers[0].reason",
         description = "What stands in the way, in one word."
     ),
     printcolumn(
         name = "Deadline",
-        type_ = "date",
+        type_ = "string",
         json_path = ".status.deadline",
         description = "When the departure counts as stuck.",
         priority = 1

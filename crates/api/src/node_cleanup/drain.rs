@@ -24,6 +24,10 @@ pub struct DrainSettings {
     /// Whether pods of DaemonSets are left alone; false refuses a node that has any. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore_daemon_sets: Option<bool>,
+    /// Whether pods of DaemonSets leave as well, each after all others of its importance. Those that tolerate the taint
+    /// groundskeeper.dev/leaving stay: they would come back at once. `ignoreDaemonSets` does not count then. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evict_daemon_set_pods: Option<bool>,
     /// Seconds that each pod gets to end, 1 to 86,400; -1 is what the pod itself asks for. Default: -1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -1, max = GRACE_PERIOD_SECONDS_MAX))]

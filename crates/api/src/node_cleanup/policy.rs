@@ -101,7 +101,7 @@ pub struct NodeCleanupPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validate_deletion: Option<DeletionGuard>,
     /// Whether departures are only planned and reported: nothing is cordoned, evicted or called, and no finalizer put
-    /// on or taken off. Default: false.
+    /// on or taken off. Such a policy takes no node from one that acts. Default: false.
     #[serde(default)]
     pub dry_run: bool,
     /// Whether the policy rests: departures under way stop where they are, and nodes that are deleted wait. Default:
@@ -117,7 +117,7 @@ pub struct NodeCleanupPolicySpec {
 /// What a policy may select because it says so in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum NodeUnlock {
-    /// Nodes with the label node-role.kubernetes.io/control-plane or node-role.kubernetes.io/etcd.
+    /// Nodes with the label control-plane, master or etcd of node-role.kubernetes.io.
     ControlPlaneNodes,
 }
 

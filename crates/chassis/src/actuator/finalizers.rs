@@ -3,13 +3,14 @@
 //! The list is read, and changed as it was read: the patch names the version that it was read in, and says what has to
 //! stand in the list still. If the object has changed meanwhile, nothing is written.
 
+use control::Mutant;
 use kube::Client;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use units::{ResourceVersion, Uid};
 
-use super::Target;
+use super::{Target, request};
 use crate::client::{ask_for, get};
 use crate::error::ApiError;
 use crate::paths;
@@ -21,6 +22,8 @@ pub(super) enum Change<'a> {
     Add(&'a str),
     /// It is taken off.
     Remove(&'a str),
+    /// The first is taken off, and the second is there instead, at its place.
+    Swap(&'a str, &'a str),
 }
 
 /// What is found of a target.
@@ -83,6 +86,19 @@ pub(super) async fn look(client: &Client, target: &Target) -> Result<Found, ApiE
 }
 
 impl Finalizers {
+    /// Those of an object whose metadata has been read.
+    pub(super) fn of(metadata: Value) -> Result<Self, ApiError> {
+        let metadata = serde_json::from_value(metadata);
+        let Meta { uid, resource_version: version, deletion_timestamp, finalizers: list } =
+            metadata.map_err(|error| ApiError::Garbled(format!("the metadata of an object: {error}")))?;
+        Ok(Self { uid, version, is_terminating: deletion_timestamp.is_some(), list })
+    }
+
+    /// Whether they are those of this incarnation.
+    pub(super) fn are_of(&self, uid: &Uid) -> bool {
+        self.uid == *uid
+    }
+
     /// Whether the object is being deleted, which nothing can take back.
     pub(super) const fn is_terminating(&self) -> bool {
         self.is_terminating
@@ -91,6 +107,15 @@ impl Finalizers {
     /// Whether a target is still as it was here.
     pub(super) fn stand_in(&self, found: &Self) -> bool {
         self.version == found.version
+    }
+
+    /// The patch by which controllers make a change, and its form; none if nothing has to be changed.
+    pub(super) fn write(&self, change: Change<'_>) -> Option<(&'static str, Value)> {
+        let patch = self.patch(change)?;
+        if Mutant::FinalizersMerged.is_on() {
+            return Some((request::MERGE_PATCH, self.merged(change)));
+        }
+        Some((request::JSON_PATCH, patch))
     }
 
     /// The patch that makes a change; none if nothing has to be changed.
@@ -104,7 +129,10 @@ impl Finalizers {
             Change::Add(finalizer) => {
                 json!({"op": "add", "path": "/metadata/finalizers/-", "value": finalizer})
             }
-            Change::Remove(finalizer) => {
+            Change::Swap(old, new) if place(new).is_none() => {
+                json!({"op": "replace", "path": format!("/metadata/finalizers/{}", place(old)?), "value": new})
+            }
+            Change::Remove(finalizer) | Change::Swap(finalizer, _) => {
                 json!({"op": "remove", "path": format!("/metadata/finalizers/{}", place(finalizer)?)})
             }
         };
@@ -119,6 +147,20 @@ impl Finalizers {
         }
         operations.push(edit);
         Some(Value::Array(operations))
+    }
+
+    /// The whole list, whatever stands there by then: what a mutant writes.
+    fn merged(&self, change: Change<'_>) -> Value {
+        let mut list = self.list.clone();
+        match change {
+            Change::Add(finalizer) => list.push(finalizer.to_owned()),
+            Change::Remove(finalizer) => list.retain(|found| found != finalizer),
+            Change::Swap(old, new) => {
+                list.retain(|found| found != old);
+                list.push(new.to_owned());
+            }
+        }
+        json!({"metadata": {"finalizers": list}})
     }
 }
 
@@ -154,8 +196,22 @@ mod tests {
             (
                 &["a/x", "b/y"],
                 Change::Remove("b/y"),
-                with(&[seen, json!({"op": "remove", "path": "/metadata/finalizers/1"})]),
+                with(&[seen.clone(), json!({"op": "remove", "path": "/metadata/finalizers/1"})]),
             ),
+            (
+                &["a/x", "b/y"],
+                Change::Swap("a/x", "c/z"),
+                with(&[
+                    seen.clone(),
+                    json!({"op": "replace", "path": "/metadata/finalizers/0", "value": "c/z"}),
+                ]),
+            ),
+            (
+                &["a/x", "b/y"],
+                Change::Swap("a/x", "b/y"),
+                with(&[seen, json!({"op": "remove", "path": "/metadata/finalizers/0"})]),
+            ),
+            (&["b/y"], Change::Swap("a/x", "b/y"), None),
             (&["a/x"], Change::Add("a/x"), None),
             (&["a/x"], Change::Remove("b/y"), None),
             (&[], Change::Remove("b/y"), None),

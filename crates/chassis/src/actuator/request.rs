@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::paths;
 use crate::service_account::IMPERSONATE_USER;
 
-const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 pub(super) const JSON_PATCH: &str = "application/json-patch+json";
 
 /// The one request that an act takes. What changes finalizers has to read them first: its request is a [`patch`].

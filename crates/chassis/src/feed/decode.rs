@@ -36,17 +36,50 @@ impl View for views::Object {
     }
 }
 
-impl View for api::GarbageCollectionPolicy {
-    type Context = ();
+/// Kinds of ours are read whole.
+macro_rules! read_whole {
+    ($($kind:ty),*) => {
+        $(impl View for $kind {
+            type Context = ();
 
-    fn read(object: &str, (): &()) -> serde_json::Result<Self> {
-        serde_json::from_str(object)
-    }
+            fn read(object: &str, (): &()) -> serde_json::Result<Self> {
+                serde_json::from_str(object)
+            }
 
-    fn resource_version(&self) -> Option<ResourceVersion> {
-        self.metadata.resource_version.as_deref().map(ResourceVersion::from)
-    }
+            fn resource_version(&self) -> Option<ResourceVersion> {
+                self.metadata.resource_version.as_deref().map(ResourceVersion::from)
+            }
+        })*
+    };
 }
+
+read_whole!(
+    api::GarbageCollectionPolicy,
+    api::NodeCleanupPolicy,
+    api::NodeCleanup,
+    api::NodeMaintenance,
+    api::DrainRule,
+    api::CleanupPlugin
+);
+
+/// Views keep what decisions read.
+macro_rules! read_as_view {
+    ($($view:ty),*) => {
+        $(impl View for $view {
+            type Context = ();
+
+            fn read(object: &str, (): &()) -> serde_json::Result<Self> {
+                serde_json::from_str(object)
+            }
+
+            fn resource_version(&self) -> Option<ResourceVersion> {
+                self.metadata.resource_version.clone()
+            }
+        })*
+    };
+}
+
+read_as_view!(views::Node, views::Pod, views::DisruptionBudget, views::VolumeAttachment);
 
 /// One line of a watch.
 #[derive(Debug)]

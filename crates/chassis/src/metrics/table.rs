@@ -55,6 +55,11 @@ const LATENESS: Kind = Kind::Histogram(&[
 ]);
 const DURATION: Kind =
     Kind::Histogram(&[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0]);
+/// Nodes leave in seconds, hours or days.
+const DEPARTURE: Kind = Kind::Histogram(&[
+    5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 43_200.0, 86_400.0,
+    604_800.0,
+]);
 /// Those of controller-runtime's reconciles.
 const RECONCILE: Kind = Kind::Histogram(&[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25,
@@ -110,6 +115,28 @@ metrics! {
         "As of zen-gc: 1 while this replica leads, 0 otherwise";
     OldLeaderTransitions = Counter, "gc_leader_election_transitions", [],
         "As of zen-gc: times that this replica has begun to lead";
+    NodeEvictions = Counter, "groundskeeper_node_evictions", ["outcome"],
+        "Pods that were asked to leave a node, by what came of it: deleted, gone, changed, denied, blocked, throttled, failed";
+    NodeDepartures = Gauge, "groundskeeper_node_departures", ["policy_name", "state"],
+        "Departures of nodes that have not ended, by policy and state: leaving, held (by its turn, the storm brake, or what only somebody can lift)";
+    NodeDeparturesBlocked = Gauge, "groundskeeper_node_departures_blocked", ["policy_name", "reason"],
+        "Departures of nodes that have not ended and that something stands in the way of, by policy and the reason of each kind of blocker; no series where there is none";
+    NodeDeparturesEnded = Counter, "groundskeeper_node_departures_ended", ["policy_name", "phase"],
+        "Departures that have come to their end, by policy and phase: Completed, Released, Lost";
+    NodeDepartureDuration = DEPARTURE, "groundskeeper_node_departure_duration_seconds", [],
+        "Seconds from the deletion of a node until it was let go";
+    NodePolicyNodes = Gauge, "groundskeeper_node_policy_nodes", ["policy_name"],
+        "Nodes that a policy decides of";
+    OldNodesWithFinalizer = Gauge, "node_cleanup_nodes_with_finalizer", [],
+        "As of node-cleanup-webhook: nodes that carry our finalizer";
+    OldNodeWebhookRequests = Counter, "node_cleanup_webhook_requests", ["operation", "result"],
+        "As of node-cleanup-webhook: reviews of nodes that were asked of the webhook, by operation and result: patched, allowed";
+    OldNodeWebhookDuration = WEBHOOK, "node_cleanup_webhook_duration_seconds", ["operation"],
+        "As of node-cleanup-webhook: seconds that a review of a node took";
+    OldCleanupOperations = Counter, "node_cleanup_operations", ["plugin", "result"],
+        "As of node-cleanup-webhook: calls of plugins, by plugin and result: success, progress, failure";
+    OldCleanupDuration = DURATION, "node_cleanup_duration_seconds", ["plugin"],
+        "As of node-cleanup-webhook: seconds that a call of a plugin took";
     StatusWrites = Counter, "groundskeeper_status_writes", ["outcome"],
         "Status writes by outcome: written, conflict, failed";
     WatchRestarts = Counter, "groundskeeper_watch_restarts", ["reason"],

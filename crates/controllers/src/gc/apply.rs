@@ -13,7 +13,8 @@ use api::garbage_collection::Lateness;
 use api::limits::FINALIZING_MAX;
 use api::{ConditionType, GarbageCollectionPolicyStatus, GcReason};
 use chassis::actuator::{
-    Act, Actuator, BudgetSlot, Exhausted, Grounds, Manner, Objection, Outcome, Refused, Target, Warrant,
+    Act, Actuator, BudgetSlot, Exhausted, Grounds, Manner, Objection, Outcome, Purpose, Refused, Target,
+    Warrant,
 };
 use chassis::lease::Epoch;
 use chassis::ledger::{Evidence, Rule as LedgerRule};
@@ -837,7 +838,7 @@ fn grounds(policy: &Policy, rule: LedgerRule, (due, charge): (&Due, Charge), now
             .with("deletedBy", "this policy")
             .with("finalizer", policy.finalizer.as_ref().map(ToString::to_string).unwrap_or_default())
             .with("specHash", &policy.spec_hash);
-        return Grounds { controller: "gc", rule, evidence, unlocked: policy.unlocked.clone() };
+        return collecting(rule, evidence, policy);
     }
     let mut evidence = Evidence::default()
         .with("dueSince", due.since)
@@ -848,5 +849,10 @@ fn grounds(policy: &Policy, rule: LedgerRule, (due, charge): (&Due, Charge), now
     if let Some(approved_at) = policy.approved_until(now).filter(|_| is_by_approval) {
         evidence = evidence.with("approvedAt", approved_at);
     }
-    Grounds { controller: "gc", rule, evidence, unlocked: policy.unlocked.clone() }
+    collecting(rule, evidence, policy)
+}
+
+fn collecting(rule: LedgerRule, evidence: Evidence, policy: &Policy) -> Grounds {
+    let (unlocked, purpose) = (policy.unlocked.clone(), Purpose::Collection);
+    Grounds { controller: "gc", rule, evidence, unlocked, purpose }
 }

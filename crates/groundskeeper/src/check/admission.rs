@@ -63,15 +63,20 @@ fn again(error: &anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// The validating one is there; the mutating one as well, where it is needed.
+/// The validating one is there; the mutating one as well.
 async fn mutating(cluster: &mut Cluster) -> Asked {
     let served = cluster.served(API).await?;
     let is_needed = !served.iter().any(|plural| plural == "mutatingadmissionpolicies");
     let found = find(cluster, API, "MutatingWebhookConfiguration", (None, WEBHOOK_CONFIGURATION)).await?;
-    if is_needed && found.is_none() {
-        return Ok(Verdict::Failed("nothing writes the author of a policy down".to_owned()));
-    }
-    Ok(Verdict::Passed("the API server asks the webhook about policies".to_owned()))
+    Ok(match (found, is_needed) {
+        (Some(_), _) => {
+            Verdict::Passed("the API server asks the webhook about policies and new nodes".to_owned())
+        }
+        (None, true) => Verdict::Failed("nothing writes the author of a policy down".to_owned()),
+        (None, false) => {
+            Verdict::Failed("the API server does not ask the webhook about new nodes".to_owned())
+        }
+    })
 }
 
 async fn reachable(cluster: &mut Cluster, configuration: &Value) -> Asked {

@@ -64,7 +64,7 @@ pub(super) async fn definitions(cluster: &mut Cluster) -> Asked {
 
 /// What a key of theirs means that we do not have.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Extra {
+pub(super) enum Extra {
     /// The server has put a default there.
     Default,
     /// It is a field that we do not know.
@@ -72,7 +72,7 @@ enum Extra {
 }
 
 /// Whether the server holds what we would declare: it adds defaults, and writes numbers in its own way.
-fn is_same(ours: &Value, theirs: &Value, extra: Extra) -> bool {
+pub(super) fn is_same(ours: &Value, theirs: &Value, extra: Extra) -> bool {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => {
             let below = |key: &str| if key == "properties" { Extra::Field } else { Extra::Default };

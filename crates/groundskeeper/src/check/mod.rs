@@ -8,6 +8,7 @@ mod admission;
 mod beside;
 mod installed;
 mod life;
+mod nodes;
 mod report;
 mod rights;
 mod server;
@@ -99,6 +100,8 @@ async fn examine(mut cluster: Cluster, options: &RbacOptions, pre: bool) -> Vec<
     findings.push(judged(Check::Definitions, installed::definitions(cluster).await));
     findings.push(judged(Check::OperatorRights, rights::of_operator(cluster, options).await));
     findings.push(judged(Check::AdmissionPolicies, installed::admission_policies(cluster).await));
+    findings.push(judged(Check::NodeGuards, nodes::guards(cluster).await));
+    findings.push(judged(Check::NodeFinalizer, nodes::finalizer(cluster).await));
     findings.push(judged(Check::FlowControl, installed::flow_control(cluster).await));
     findings.push(judged(Check::ServiceMonitor, installed::service_monitor(cluster, options).await));
     findings.extend(admission::examine(cluster, options).await);

@@ -36,6 +36,10 @@ pub enum Check {
     OperatorRights,
     /// The API server guards our kinds.
     AdmissionPolicies,
+    /// The API server guards what keeps nodes until they are clean.
+    NodeGuards,
+    /// New nodes get the finalizer as they are created.
+    NodeFinalizer,
     /// Our requests have a priority of their own.
     FlowControl,
     /// Prometheus is told of us.
@@ -72,7 +76,7 @@ struct Row {
 
 impl Check {
     /// All of them, in the order in which they are made.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::ApiReachable,
         Self::KubernetesVersion,
         Self::ClockSkew,
@@ -80,6 +84,8 @@ impl Check {
         Self::Definitions,
         Self::OperatorRights,
         Self::AdmissionPolicies,
+        Self::NodeGuards,
+        Self::NodeFinalizer,
         Self::FlowControl,
         Self::ServiceMonitor,
         Self::WebhookConfiguration,
@@ -164,6 +170,18 @@ impl Check {
                 Warning,
                 "The policies by which the API server itself guards our kinds are there, each with its binding.",
                 "Run `groundskeeper install`.",
+            ),
+            Self::NodeGuards => row(
+                "gk-node-guards",
+                Warning,
+                "The policies are there, each with its binding and as this version declares it, by which the API server keeps our finalizer on nodes, refuses deletions of nodes that are unsafe, and lets only those who may change the record of a departure. Without them a node's own kubelet can take the finalizer off, and the node then goes without its cleanup.",
+                "Run `groundskeeper install`. A policy that is still another one has been changed by somebody: delete it first.",
+            ),
+            Self::NodeFinalizer => row(
+                "gk-node-finalizer",
+                Warning,
+                "A new node gets the finalizer as it is created: for each of the first 20 NodeCleanupPolicies the creation of a node that it governs is tried, without effect, and the answer tells whether the API server or the webhook has put it on. Policies that only plan, and those that say `finalizerBy: Controller`, are left out. It fails for a policy that says `AdmissionPolicy` before Kubernetes 1.36, and for one that needs the webhook while no replica can be reached.",
+                "Run `groundskeeper install`; where the webhook has to do it, look at `gk-webhook-reachable`. Until then the controller puts the finalizer on once it sees the node; one that is deleted within that second goes without its cleanup.",
             ),
             Self::FlowControl => row(
                 "gk-flow-control",

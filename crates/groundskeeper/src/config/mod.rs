@@ -41,6 +41,8 @@ pub struct Config {
     pub webhook: Webhook,
     /// What policies may do.
     pub policies: Policies,
+    /// What cleanup plugins may call.
+    pub plugins: Plugins,
     /// How much at one time.
     pub limits: Limits,
     /// `/metrics`.
@@ -180,6 +182,16 @@ pub enum AuthorCheck {
     Required,
     /// In any case.
     Off,
+}
+
+/// What cleanup plugins may call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Plugins {
+    /// Hosts and networks, separated by commas, that may be called although their addresses are private.
+    pub allow_private: Option<String>,
+    /// Whether this machine itself may be called.
+    pub allow_loopback: bool,
 }
 
 /// How much at one time.

@@ -147,6 +147,10 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("policies.authorCheck", "author-check", Kind::Choice(&["required", "off"]),
         "Whether a policy acts only if its author may list and delete what it targets").is("required"),
+    setting("plugins.allowPrivate", "plugin-allow-private", Kind::Text,
+        "Hosts and networks, separated by commas, that cleanup plugins may call although their addresses are private, such as cmdb.example.com,10.1.0.0/16. Without it: none but what a CleanupPlugin allows by itself"),
+    setting("plugins.allowLoopback", "plugin-allow-loopback", Kind::Switch,
+        "Whether cleanup plugins may call this machine itself: for trials").is("false"),
     setting("limits.deletionsInFlight", "max-deletions-in-flight",
         Kind::Number { least: 1, most: DELETIONS_IN_FLIGHT_MAX as u64 },
         "How many deletions may be in flight at one time, over all policies: 1 to 256")

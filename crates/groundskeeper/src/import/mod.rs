@@ -1,10 +1,11 @@
-//! `groundskeeper import zen-gc`: policies of another collector as ours.
+//! `groundskeeper import`: policies of other systems as ours. `zen-gc` is here, `node-cleanup-webhook` in a module of its own.
 //!
-//! Reads files alone: no cluster is asked and nothing is changed. What is written is either a policy that means what the
+//! Of zen-gc it reads files alone: no cluster is asked and nothing is changed. What is written is either a policy that means what the
 //! other collector made of it, or one that says what it newly matches, and then plans only; it is never worse than told.
 
 mod compare;
 mod convert;
+mod node_webhook;
 mod notes;
 mod old;
 mod report;
@@ -49,6 +50,9 @@ pub enum Command {
     /// Convert policies of zen-gc, and say of each what it newly matches.
     #[command(after_long_help = HELP)]
     ZenGc(Args),
+    /// Convert the settings of the webhook for node cleanup of infra.894.io, and rewrite its nodes.
+    #[command(after_long_help = node_webhook::HELP)]
+    NodeCleanupWebhook(Box<node_webhook::Args>),
 }
 
 /// What `import zen-gc` is told.
@@ -92,8 +96,14 @@ enum Format {
 }
 
 /// Runs the import that was asked for.
-pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
-    let Command::ZenGc(args) = command;
+pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::ZenGc(args) => run_zen_gc(&args),
+        Command::NodeCleanupWebhook(args) => node_webhook::run(&args).await,
+    }
+}
+
+fn run_zen_gc(args: &Args) -> anyhow::Result<ExitCode> {
     let from_standard_input =
         args.filename.iter().chain(&args.objects).filter(|path| path.as_os_str() == "-");
     ensure!(from_standard_input.count() <= 1, "standard input (-) can be read only once");

@@ -15,6 +15,8 @@ pub(super) enum Bearing {
     NoLongerMatches,
     /// What is done with objects differs.
     ActsOtherwise,
+    /// Somebody has to do something before it works.
+    ToDo,
     /// Something that zen-gc did not know either is left out.
     LeftOut,
     /// Worth knowing; the same objects are collected.
@@ -30,6 +32,7 @@ impl Bearing {
             Self::MatchesNothing => "matches nothing",
             Self::NoLongerMatches => "no longer matches",
             Self::ActsOtherwise => "acts otherwise",
+            Self::ToDo => "to do",
             Self::LeftOut => "left out",
             Self::Told => "note",
         }

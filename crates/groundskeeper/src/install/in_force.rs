@@ -31,7 +31,7 @@ pub(super) async fn wait(cluster: &mut Cluster, facts: &Facts) -> anyhow::Result
     let mut last = String::new();
     let look = async {
         loop {
-            let tried = objects::try_create(&cluster.client, &kind, NAMESPACE, &trial()).await;
+            let tried = objects::try_create(&cluster.client, &kind, Some(NAMESPACE), &trial()).await;
             match judge(tried, facts) {
                 State::InForce | State::Unknown => return,
                 State::NotYet(why) => last = why,

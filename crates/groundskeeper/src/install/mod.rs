@@ -12,9 +12,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use chassis::objects::{self, Effect, OnConflict};
+use serde_json::Value;
 
 use crate::cluster::{Cluster, Connection};
-use crate::manifests::{self, InstallOptions, RbacOptions, collected_by};
+use crate::manifests::{self, InstallOptions, RbacOptions, collected_by, secrets_in};
 use crate::output;
 use declare::Installer;
 use facts::KubernetesVersion;
@@ -56,7 +57,8 @@ pub struct Args {
     #[arg(long)]
     force_conflicts: bool,
 
-    /// Let the operator collect the kinds of --collect and no others that were opted in this way before.
+    /// Let the operator collect the kinds of --collect and read the Secrets of --plugin-secret, and no others that were
+    /// opted in this way before.
     #[arg(long)]
     collect_only: bool,
 
@@ -82,6 +84,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut options = args.options.clone();
     if !args.collect_only {
         keep_collected(&mut cluster, &mut options.rbac).await?;
+        keep_secrets(&mut cluster, &mut options.rbac).await?;
     }
     let documents = manifests::installation(&options, &facts)?;
     let mut installer = Installer::new(
@@ -102,11 +105,26 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// Adds the kinds that were opted in before: a right is taken away by saying so, not by forgetting a flag.
 async fn keep_collected(cluster: &mut Cluster, options: &mut RbacOptions) -> anyhow::Result<()> {
     let role = manifests::custom_role(&RbacOptions::default());
-    let Some(named) = cluster.named(&role).await? else { return Ok(()) };
-    let found = cluster.look_at(&named).await;
-    let Some(role) = found.map_err(|error| declare::denied(&named, error))? else { return Ok(()) };
+    let Some(role) = as_it_is(cluster, &role).await? else { return Ok(()) };
     options.collect.extend(collected_by(&role));
     options.collect.sort();
     options.collect.dedup();
     Ok(())
+}
+
+/// The same of the Secrets that plugins may read.
+async fn keep_secrets(cluster: &mut Cluster, options: &mut RbacOptions) -> anyhow::Result<()> {
+    let role = manifests::plugin_secrets_role(options);
+    let Some(role) = as_it_is(cluster, &role).await? else { return Ok(()) };
+    options.plugin_secrets.extend(secrets_in(&role));
+    options.plugin_secrets.sort();
+    options.plugin_secrets.dedup();
+    Ok(())
+}
+
+/// What the cluster holds of an object.
+async fn as_it_is(cluster: &mut Cluster, manifest: &Value) -> anyhow::Result<Option<Value>> {
+    let Some(named) = cluster.named(manifest).await? else { return Ok(None) };
+    let found = cluster.look_at(&named).await;
+    found.map_err(|error| declare::denied(&named, error))
 }

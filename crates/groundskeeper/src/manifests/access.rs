@@ -1,18 +1,22 @@
 //! Who the operator is, and what it may do: a role for each component and scope, made of what the code declares.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, ensure};
 use api::GROUP;
 use chassis::rights::{self, Component, Right, Scope};
+use controllers::node_cleanup::rights::{OVERRIDE_RIGHTS, OVERRIDE_VERB, PLUGIN_SECRET_VERBS, RECORDS};
 use serde_json::{Value, json};
 use units::NamespacedName;
 
 use super::labels;
 use super::rbac::{RbacOptions, collect_role, custom_role};
-use crate::limits::{ACCOUNTS_MAX, COLLECTED_RESOURCES_MAX};
+use crate::limits::{ACCOUNTS_MAX, COLLECTED_RESOURCES_MAX, PLUGIN_SECRETS_MAX};
 
 /// Every right that some code of ours declares.
 pub fn declared_rights() -> impl Iterator<Item = &'static Right> {
-    rights::RIGHTS.iter().chain(controllers::gc::rights::RIGHTS)
+    let controllers = controllers::gc::rights::RIGHTS.iter().chain(controllers::node_cleanup::rights::RIGHTS);
+    rights::RIGHTS.iter().chain(controllers)
 }
 
 /// The service account, its roles and what binds them, and the roles for people.
@@ -26,6 +30,11 @@ pub(super) fn documents(options: &RbacOptions) -> anyhow::Result<Vec<Value>> {
         options.act_as.len() <= ACCOUNTS_MAX,
         "--act-as is given {} times; at most {ACCOUNTS_MAX} are allowed",
         options.act_as.len()
+    );
+    ensure!(
+        options.plugin_secrets.len() <= PLUGIN_SECRETS_MAX,
+        "--plugin-secret is given {} times; at most {PLUGIN_SECRETS_MAX} are allowed",
+        options.plugin_secrets.len()
     );
     let mut documents = vec![json!({
         "apiVersion": "v1",
@@ -55,8 +64,38 @@ pub(super) fn documents(options: &RbacOptions) -> anyhow::Result<Vec<Value>> {
     if !options.collect.is_empty() {
         documents.push(custom_role(options));
     }
+    if !options.plugin_secrets.is_empty() {
+        documents.extend(plugin_secrets(options));
+    }
     documents.extend(options.act_as.iter().flat_map(|account| acting_as(account, options)));
     documents.iter().all(Value::is_object).then_some(documents).context("a manifest is no object")
+}
+
+/// The name of the role that says which Secrets plugins may read.
+const PLUGIN_SECRETS_ROLE: &str = "groundskeeper-plugin-secrets";
+
+/// The right to read these Secrets, each by its name. A rule without names would give all of them.
+fn plugin_secrets(options: &RbacOptions) -> [Value; 2] {
+    let names: BTreeSet<_> = options.plugin_secrets.iter().collect();
+    let rule = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": PLUGIN_SECRET_VERBS});
+    let rules: Vec<_> = (!names.is_empty()).then_some(rule).into_iter().collect();
+    role(PLUGIN_SECRETS_ROLE, Scope::OwnNamespace, &rules, options)
+}
+
+/// The role that says which Secrets plugins may read, by kind and name alone.
+pub(crate) fn plugin_secrets_role(options: &RbacOptions) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": PLUGIN_SECRETS_ROLE, "namespace": options.namespace},
+    })
+}
+
+/// The Secrets that a role lets plugins read.
+pub(crate) fn secrets_in(role: &Value) -> Vec<String> {
+    let rules = role.get("rules").and_then(Value::as_array).into_iter().flatten();
+    let names = rules.filter_map(|rule| rule.get("resourceNames")?.as_array()).flatten();
+    names.filter_map(|name| crate::names::secret(name.as_str()?).ok()).collect()
 }
 
 /// The right to act as one service account, in its own namespace.
@@ -125,12 +164,12 @@ fn metadata(name: &str, scope: Scope, options: &RbacOptions) -> Value {
 /// What the cluster's own roles `view`, `edit` and `admin` take in, so that whoever may see or change things in a
 /// namespace may do so with our kinds there. What a policy may delete depends on its author's own rights.
 ///
-/// Whoever reads the metrics needs a role of its own: it is there, and bound to nobody.
-fn for_people() -> [Value; 3] {
+/// Whoever has a say in how nodes leave, or reads the metrics, needs a role of its own: these are there, and bound to
+/// nobody.
+fn for_people() -> Vec<Value> {
     // Whoever changes things in one namespace has no say in policies of the cluster; reading them explains much.
     const POLICIES: [&str; 2] = ["garbagecollectionpolicies", "clustergarbagecollectionpolicies"];
-    const READ: [&str; 3] = ["get", "list", "watch"];
-    const WRITE: [&str; 4] = ["create", "update", "patch", "delete"];
+    let looked_at: Vec<_> = POLICIES.iter().chain(&NODE_KINDS).copied().collect();
     let role = |name: &str, aggregate: &[&str], resources: &[&str], verbs: &[&str]| {
         let mut labels = labels();
         for role in aggregate {
@@ -143,22 +182,62 @@ fn for_people() -> [Value; 3] {
             "rules": [{"apiGroups": [GROUP], "resources": resources, "verbs": verbs}],
         })
     };
-    [
-        role("groundskeeper-view", &["view", "edit", "admin"], &POLICIES, &READ),
+    vec![
+        role("groundskeeper-view", &["view", "edit", "admin"], &looked_at, &READ),
         role("groundskeeper-edit", &["edit", "admin"], &POLICIES[..1], &WRITE),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRole",
-            "metadata": {"labels": labels(), "name": "groundskeeper-metrics-reader"},
-            "rules": [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}],
-        }),
+        node_operator(),
+        node_admin(),
+        person("groundskeeper-metrics-reader", &json!([{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}])),
     ]
+}
+
+const READ: [&str; 3] = ["get", "list", "watch"];
+const WRITE: [&str; 4] = ["create", "update", "patch", "delete"];
+
+/// The kinds of node cleanup, none of which has a namespace.
+const NODE_KINDS: [&str; 5] =
+    ["nodecleanuppolicies", RECORDS, "nodemaintenances", "drainrules", "cleanupplugins"];
+
+/// Whoever is there when a node does not leave: stops, skips, tries again, gives more time, lets go; and empties nodes for
+/// a maintenance.
+fn node_operator() -> Value {
+    let verbs: Vec<_> =
+        ["patch", "update"].into_iter().chain(OVERRIDE_RIGHTS.iter().map(|right| right.verb)).collect();
+    person(
+        "groundskeeper-node-operator",
+        &json!([
+            {"apiGroups": [GROUP], "resources": NODE_KINDS, "verbs": READ},
+            {"apiGroups": [GROUP], "resources": [RECORDS], "verbs": verbs},
+            {"apiGroups": [GROUP], "resources": ["nodemaintenances"], "verbs": WRITE},
+        ]),
+    )
+}
+
+/// Whoever says how nodes leave, which is as much as being the operator: a plugin may be a Job in the operator's namespace.
+fn node_admin() -> Value {
+    person(
+        "groundskeeper-node-admin",
+        &json!([
+            {"apiGroups": [GROUP], "resources": NODE_KINDS, "verbs": READ},
+            {"apiGroups": [GROUP], "resources": ["nodecleanuppolicies", "drainrules", "cleanupplugins"], "verbs": WRITE},
+            {"apiGroups": [GROUP], "resources": [RECORDS], "verbs": ["delete", OVERRIDE_VERB]},
+        ]),
+    )
+}
+
+/// A role that is bound to nobody.
+fn person(name: &str, rules: &Value) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"labels": labels(), "name": name},
+        "rules": rules,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     /// What the documents grant, as (where, group, resource, name, verb).
     fn granted(documents: &[Value]) -> BTreeSet<[String; 5]> {
@@ -209,6 +288,39 @@ mod tests {
             }
         }
         assert_eq!(granted(&documents(&RbacOptions::default()).unwrap()), declared);
+    }
+
+    #[test]
+    fn what_drains_cannot_read_secrets_and_plugins_read_only_those_that_are_named() {
+        let secrets = |options: &RbacOptions| {
+            let documents = documents(options).unwrap();
+            let of = |granted: &[String; 5]| granted[2] == "secrets";
+            granted(&documents)
+                .into_iter()
+                .filter(of)
+                .map(|granted| granted[3].clone())
+                .collect::<BTreeSet<_>>()
+        };
+        let without = secrets(&RbacOptions::default());
+        assert_eq!(without, ["any", chassis::rights::WEBHOOK_SECRET].map(str::to_owned).into());
+        let names = ["cmdb", "slack", "cmdb"].map(str::to_owned).to_vec();
+        let options = RbacOptions { plugin_secrets: names, ..RbacOptions::default() };
+        let more: BTreeSet<_> = secrets(&options).difference(&without).cloned().collect();
+        assert_eq!(more, ["cmdb", "slack"].map(str::to_owned).into());
+
+        let documents = documents(&options).unwrap();
+        let find = |kind: &str, name: &str| {
+            documents.iter().find(|d| d["kind"] == kind && d["metadata"]["name"] == name).unwrap()
+        };
+        let role = find("Role", "groundskeeper-plugin-secrets");
+        assert_eq!(role["metadata"]["namespace"], api::DEFAULT_NAMESPACE);
+        assert_eq!(role["rules"][0]["verbs"], json!(["get"]));
+        assert_eq!(secrets_in(role), ["cmdb", "slack"]);
+        let drains = find("ClusterRole", "groundskeeper-nodes")["rules"].to_string();
+        assert!(drains.contains("pods/eviction") && !drains.contains("secrets"), "{drains}");
+        // To create a Secret cannot be restricted by name: the webhook's, which is made once.
+        let creates = find("Role", "groundskeeper-admission")["rules"].to_string();
+        assert!(creates.contains("secrets"), "{creates}");
     }
 
     #[test]

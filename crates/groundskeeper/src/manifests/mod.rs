@@ -9,16 +9,20 @@
 )]
 
 mod access;
+mod alerts;
 mod configuration;
 mod crds;
 mod flow_control;
 mod guards;
 mod monitoring;
+mod nodes;
 mod rbac;
 mod webhooks;
 mod workload;
 
 pub use access::declared_rights;
+pub(crate) use access::{plugin_secrets_role, secrets_in};
+pub use alerts::{ALERTS, Alert, RUNBOOKS, alerts_yaml};
 pub use crds::crds_yaml;
 pub use rbac::{CollectedResource, RbacOptions, rbac_yaml};
 
@@ -31,6 +35,7 @@ pub(crate) use configuration::SEED;
 pub(crate) use flow_control::{LEASES_SCHEMA, OTHER_SCHEMA, PRIORITY_LEVEL};
 pub(crate) use guards::{AUTHOR, GUARD_POLICIES, STAMP_POLICY};
 pub(crate) use monitoring::API_VERSION as MONITORING;
+pub(crate) use nodes::{FINALIZER_POLICY, guards as node_guards};
 pub(crate) use rbac::{collected_by, custom_role};
 pub(crate) use workload::DEPLOYMENT;
 
@@ -138,10 +143,9 @@ pub(crate) fn installation(options: &InstallOptions, facts: &Facts) -> anyhow::R
     }
     if options.webhook_url.is_some() || !options.no_workload {
         documents.push(webhooks::validating(options));
-        if !facts.mutating_policies {
-            documents.push(webhooks::mutating(options));
-        }
+        documents.push(webhooks::mutating(options, facts));
     }
+    documents.extend(nodes::documents(facts));
     documents.extend(guards::documents(&options.rbac, facts));
     Ok(documents)
 }
@@ -153,10 +157,11 @@ pub fn install_yaml(options: &InstallOptions, facts: &Facts) -> anyhow::Result<S
 
 /// Everything that any installation under these names may have declared.
 pub(crate) fn all_ever_declared(options: &RbacOptions) -> anyhow::Result<Vec<Value>> {
-    let options = InstallOptions { rbac: options.clone(), ..InstallOptions::default() };
+    // Which Secrets they were does not matter for the names of the roles.
+    let rbac = RbacOptions { plugin_secrets: vec!["any".to_owned()], ..options.clone() };
+    let options = InstallOptions { rbac, ..InstallOptions::default() };
     let facts = Facts { mutating_policies: true, service_monitors: true, ..Facts::default() };
     let mut documents = installation(&options, &facts)?;
-    documents.push(webhooks::mutating(&options));
     documents.push(custom_role(&RbacOptions::default()));
     Ok(documents)
 }
@@ -223,12 +228,21 @@ mod tests {
         assert_eq!(
             new,
             [
+                "MutatingWebhookConfiguration/groundskeeper",
+                "MutatingAdmissionPolicy/groundskeeper-node-finalizer",
+                "MutatingAdmissionPolicyBinding/groundskeeper-node-finalizer",
                 "MutatingAdmissionPolicy/groundskeeper-author",
                 "MutatingAdmissionPolicyBinding/groundskeeper-author"
             ]
         );
-        let old = mutating(listed(&options, &Facts { mutating_policies: false, ..Facts::default() }));
-        assert_eq!(old, ["MutatingWebhookConfiguration/groundskeeper"]);
+        let old = Facts { mutating_policies: false, ..Facts::default() };
+        assert_eq!(mutating(listed(&options, &old)), ["MutatingWebhookConfiguration/groundskeeper"]);
+        let hooks = |facts: &Facts| {
+            let hooks = webhooks::mutating(&options, facts)["webhooks"].clone();
+            hooks.as_array().unwrap().iter().map(|hook| hook["name"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(hooks(&Facts::default()), ["nodes.groundskeeper.dev"]);
+        assert_eq!(hooks(&old), ["nodes.groundskeeper.dev", "policies.groundskeeper.dev"]);
     }
 
     #[test]

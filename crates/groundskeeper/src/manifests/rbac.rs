@@ -47,6 +47,11 @@ pub struct RbacOptions {
     /// there. May be given again, up to 200 times. Default: none.
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = names::account)]
     pub act_as: Vec<NamespacedName>,
+
+    /// A Secret in the operator's namespace that cleanup plugins may read. May be given again, up to 200 times. Default:
+    /// none, and no other can be read.
+    #[arg(long = "plugin-secret", value_name = "NAME", value_parser = names::secret)]
+    pub plugin_secrets: Vec<String>,
 }
 
 impl Default for RbacOptions {
@@ -58,6 +63,7 @@ impl Default for RbacOptions {
             notices: false,
             finalizers: false,
             act_as: Vec::new(),
+            plugin_secrets: Vec::new(),
         }
     }
 }

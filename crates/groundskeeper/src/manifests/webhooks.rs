@@ -1,18 +1,23 @@
 //! The webhook configurations: what the API server asks us about, and what it does if we do not answer.
 //!
-//! It asks about our own kinds alone, and goes on if there is no answer within three seconds. That is safe: what is
-//! dangerous is refused by policies in the API server itself (`guards`), and the controller asks again what the webhook
-//! would have asked before it deletes anything.
+//! It asks about our own kinds, and about nodes that are being created without our finalizer. It goes on if there is no
+//! answer within three seconds, for a node within two. That is safe: what is dangerous is refused by policies in the API
+//! server itself (`guards`, `nodes`), the controller asks again what the webhook would have asked before it deletes
+//! anything, and it puts the finalizer on where it is missing.
 
+use api::node_cleanup::NODE_FINALIZER;
 use api::{GROUP, VERSION};
 use chassis::rights::WEBHOOK_CONFIGURATION;
 use serde_json::{Value, json};
 
 use super::workload::WEBHOOK_SERVICE;
-use super::{InstallOptions, RbacOptions, labels};
+use super::{Facts, InstallOptions, RbacOptions, labels};
 
 /// Seconds that a user's request waits for us at most: far below the renew deadline of any lease (10 s).
 const TIMEOUT_SECONDS: u32 = 3;
+
+/// Seconds that a node waits for us at most when it registers.
+const NODE_TIMEOUT_SECONDS: u32 = 2;
 
 /// A base URL as it can stand in a webhook configuration.
 pub(super) fn base_url(text: &str) -> Result<String, String> {
@@ -34,22 +39,50 @@ pub(super) fn validating(options: &InstallOptions) -> Value {
     conditions
         .push(condition("spec-is-new", "request.operation == 'CREATE' || object.spec != oldObject.spec"));
     let webhook = webhook("/validate/policies", &conditions, options);
-    configuration("ValidatingWebhookConfiguration", &webhook)
+    configuration("ValidatingWebhookConfiguration", &[webhook])
 }
 
-/// Writes the author down where the cluster has no `MutatingAdmissionPolicy` to do so.
-pub(super) fn mutating(options: &InstallOptions) -> Value {
-    let mut webhook = webhook("/mutate/policies", &conditions(&options.rbac), options);
-    webhook["reinvocationPolicy"] = json!("IfNeeded");
-    configuration("MutatingWebhookConfiguration", &webhook)
+/// Puts the finalizer on nodes whose policy asks for it, and writes the author down where the cluster has no
+/// `MutatingAdmissionPolicy` to do so.
+pub(super) fn mutating(options: &InstallOptions, facts: &Facts) -> Value {
+    let mut webhooks = vec![nodes(options)];
+    if !facts.mutating_policies {
+        let mut stamp = webhook("/mutate/policies", &conditions(&options.rbac), options);
+        stamp["reinvocationPolicy"] = json!("IfNeeded");
+        webhooks.push(stamp);
+    }
+    configuration("MutatingWebhookConfiguration", &webhooks)
 }
 
-fn configuration(kind: &str, webhook: &Value) -> Value {
+/// Kubelets create nodes, so that their requests count here.
+fn nodes(options: &InstallOptions) -> Value {
+    let lacks_it = format!("!('{NODE_FINALIZER}' in object.metadata.?finalizers.orValue([]))");
+    json!({
+        "name": "nodes.groundskeeper.dev",
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": client_config("/mutate/nodes", options),
+        "failurePolicy": "Ignore",
+        "matchConditions": [condition("lacks-the-finalizer", &lacks_it)],
+        "matchPolicy": "Equivalent",
+        "reinvocationPolicy": "IfNeeded",
+        "rules": [{
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["nodes"],
+            "scope": "Cluster",
+        }],
+        "sideEffects": "None",
+        "timeoutSeconds": NODE_TIMEOUT_SECONDS,
+    })
+}
+
+fn configuration(kind: &str, webhooks: &[Value]) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": kind,
         "metadata": {"labels": labels(), "name": WEBHOOK_CONFIGURATION},
-        "webhooks": [webhook],
+        "webhooks": webhooks,
     })
 }
 
@@ -67,18 +100,21 @@ fn conditions(options: &RbacOptions) -> Vec<Value> {
     ]
 }
 
-fn webhook(path: &str, conditions: &[Value], options: &InstallOptions) -> Value {
-    // The CA is written by the operator: it makes it, and rotates it.
-    let client_config = match &options.webhook_url {
+/// Where we are reached. The CA is written by the operator: it makes it, and rotates it.
+fn client_config(path: &str, options: &InstallOptions) -> Value {
+    match &options.webhook_url {
         Some(url) => json!({"url": format!("{url}{path}")}),
         None => json!({"service": {
             "name": WEBHOOK_SERVICE, "namespace": options.rbac.namespace, "path": path, "port": 443,
         }}),
-    };
+    }
+}
+
+fn webhook(path: &str, conditions: &[Value], options: &InstallOptions) -> Value {
     json!({
         "name": "policies.groundskeeper.dev",
         "admissionReviewVersions": ["v1"],
-        "clientConfig": client_config,
+        "clientConfig": client_config(path, options),
         "failurePolicy": "Ignore",
         "matchConditions": conditions,
         "matchPolicy": "Equivalent",
@@ -103,14 +139,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_webhook_can_hold_up_nothing_but_our_own_kinds_and_those_not_for_long() {
+    fn a_webhook_can_hold_up_nothing_but_our_own_kinds_and_new_nodes_and_those_not_for_long() {
         let options = InstallOptions::default();
-        for configuration in [validating(&options), mutating(&options)] {
+        let old = Facts { mutating_policies: false, ..Facts::default() };
+        for configuration in [validating(&options), mutating(&options, &old)] {
             for webhook in configuration["webhooks"].as_array().unwrap() {
+                let is_of_nodes = webhook["name"] == "nodes.groundskeeper.dev";
                 assert_eq!(webhook["failurePolicy"], "Ignore");
-                assert_eq!(webhook["timeoutSeconds"], TIMEOUT_SECONDS);
+                assert_eq!(webhook["timeoutSeconds"], if is_of_nodes { 2 } else { 3 });
                 for rule in webhook["rules"].as_array().unwrap() {
-                    assert_eq!(rule["apiGroups"], json!([GROUP]));
+                    assert_eq!(rule["apiGroups"], if is_of_nodes { json!([""]) } else { json!([GROUP]) });
+                    assert!(!is_of_nodes || rule["operations"] == json!(["CREATE"]), "{rule}");
                     for field in ["apiVersions", "operations", "resources"] {
                         assert!(!rule[field].to_string().contains('*'), "{rule}");
                     }

@@ -8,6 +8,7 @@ use chassis::ApiError;
 use chassis::objects;
 use serde_json::Value;
 
+use super::OURS;
 use super::stock::Stock;
 use crate::cluster::Cluster;
 use crate::progress::Progress;
@@ -27,9 +28,6 @@ const AROUND: [(&str, &str, &str); 12] = [
     (OURS, "CleanupPlugin", "which plugins steps may name"),
     (OURS, "NodeMaintenance", "what a maintenance says of the node"),
 ];
-
-/// The version of our kinds, which take part beside what files hold.
-const OURS: &str = "groundskeeper.dev/v1alpha1";
 
 /// Reads what there is to know about a node into the stock. What could not be read is returned as warnings.
 pub(super) async fn fill(

@@ -73,7 +73,7 @@ pub struct Args {
 
 /// Why a node is drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Why {
+pub(super) enum Why {
     /// It is deleted.
     Deletion,
     /// It comes back.
@@ -99,19 +99,35 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let mut cluster = args.connection.cluster().await?;
         warnings = cluster::fill(&mut stock, &mut cluster, &args.node).await?;
     }
-    let (node, manifest) = stock.node(&args.node).with_context(|| no_such_node(&stock, &args.node))?;
     let at = args.at.unwrap_or_else(|| SystemClock.now());
-    let course = match args.intent {
-        Why::Deletion => deletion(&stock, node, manifest, at, &mut warnings)?,
-        Why::Maintenance => maintenance(&stock, &args.node)?,
+    let plan = make(&stock, &args.node, args.intent, (at, warnings))?;
+    print(&plan, args.output)?;
+    Ok(if args.exit_code && plan.blockers.iter().any(|blocker| blocker.blocks) {
+        ExitCode::from(BLOCKED)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The plan for a node, at a moment; what was said before is said in it.
+pub(super) fn make<'a>(
+    stock: &Stock,
+    name: &'a str,
+    intent: Why,
+    (at, mut warnings): (Timestamp, Vec<String>),
+) -> anyhow::Result<NodePlan<'a>> {
+    let (node, manifest) = stock.node(name).with_context(|| no_such_node(stock, name))?;
+    let course = match intent {
+        Why::Deletion => deletion(stock, node, manifest, at, &mut warnings)?,
+        Why::Maintenance => maintenance(stock, name)?,
     };
     let rules = Rules::compile(&stock.rules);
     let scene = stock.scene(node, None);
     let drain = drain::plan(&scene, &course.settings, &rules, &Tries::default(), at);
     let (blockers, risks) = answer::troubles(&drain);
-    let plan = NodePlan {
+    Ok(NodePlan {
         kind: "NodePlan",
-        node: &args.node,
+        node: name,
         intent: answer::intent(course.settings.intent()),
         at,
         policy: course.by,
@@ -121,16 +137,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         blockers,
         risks,
         warnings,
-    };
-    print(&plan, args.output)?;
-    Ok(if args.exit_code && plan.blockers.iter().any(|blocker| blocker.blocks) {
-        ExitCode::from(BLOCKED)
-    } else {
-        ExitCode::SUCCESS
     })
 }
 
-fn print(plan: &NodePlan<'_>, form: Form) -> anyhow::Result<()> {
+/// Prints a plan; for people, what is to be known of it goes to standard error.
+pub(super) fn print(plan: &NodePlan<'_>, form: Form) -> anyhow::Result<()> {
     match form {
         Form::Json => output::print_json(plan),
         Form::Table => {

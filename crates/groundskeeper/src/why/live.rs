@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Args;
+use super::departures::{self, Departure};
 use crate::explain;
 use crate::plan::input::Input;
 use crate::scene::{Detail, Question};
@@ -24,12 +25,15 @@ pub(super) struct Live {
     pub(super) unusable: Vec<String>,
 }
 
-/// Asks the cluster for the policies and the object.
-pub(super) async fn judge(args: &Args) -> anyhow::Result<Live> {
+/// Asks the cluster for the policies and the object, and how nodes of its name left.
+pub(super) async fn judge(args: &Args) -> anyhow::Result<(Live, Vec<Departure>)> {
     let mut cluster = args.connection.cluster().await?;
     let (now, rails) = (SystemClock.now(), Rails::new(&*args.own_namespace));
     let focus = Some(args.namespace.clone());
     let question = Question { at: now, now, detail: Detail::All, alone: false, focus };
     let told = explain::live(&mut cluster, &args.object, (Input::default(), &rails), question).await?;
-    Ok(Live { at: told.at, policies: told.policies, verdicts: told.verdicts, unusable: told.unusable })
+    let departures = departures::of(args, &mut cluster).await?;
+    let live =
+        Live { at: told.at, policies: told.policies, verdicts: told.verdicts, unusable: told.unusable };
+    Ok((live, departures))
 }

@@ -4,6 +4,7 @@
 //! The past comes from the ledger, the present from the same engine as `plan`. Changes nothing.
 
 mod account;
+mod departures;
 mod live;
 mod text;
 
@@ -20,6 +21,7 @@ use crate::kind_name::KindName;
 use crate::names;
 use crate::output::{self, Form};
 use account::Incarnation;
+use departures::Departure;
 use live::Live;
 
 /// What stands in the help below the arguments.
@@ -73,6 +75,8 @@ struct Answer {
     ledger_unread: Option<String>,
     /// What policies make of it now.
     now: Option<Live>,
+    /// How the nodes of that name left, if a node is asked for; oldest first.
+    departures: Vec<Departure>,
     /// Why the cluster was not asked, if it was not.
     cluster_unread: Option<String>,
 }
@@ -92,10 +96,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         (None, Some("--offline".to_owned()))
     } else {
         match live::judge(&args).await {
-            Ok(live) => (Some(live), None),
+            Ok(judged) => (Some(judged), None),
             Err(error) => (None, Some(format!("{error:#}"))),
         }
     };
+    let (now, departures) = now.map_or((None, Vec::new()), |(live, departures)| (Some(live), departures));
     ensure!(
         ledger_unread.is_none() || now.is_some(),
         "neither the ledger ({}) nor the cluster ({}) can be asked",
@@ -114,6 +119,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         records_left_out: past.left_out,
         ledger_unread,
         now,
+        departures,
         cluster_unread,
     };
     match args.output {

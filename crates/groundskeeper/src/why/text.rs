@@ -6,6 +6,7 @@ use gc::Item;
 
 use super::Answer;
 use super::account::{Deed, Incarnation};
+use super::departures;
 use super::live::Live;
 use crate::output::printable;
 
@@ -13,6 +14,7 @@ use crate::output::printable;
 pub(super) fn render(answer: &Answer) -> String {
     let mut lines = Vec::new();
     past(answer, &mut lines);
+    departures::render(&answer.departures, &mut lines);
     lines.push(String::new());
     now(answer, &mut lines);
     let mut text = String::new();

@@ -77,6 +77,7 @@ async fn an_installation_that_is_sound_is_told_from_one_that_is_not() {
         "gk-crds",
         "gk-operator-rights",
         "gk-admission-policies",
+        "gk-node-guards",
         "gk-flow-control",
         "gk-webhook-configuration",
         "gk-webhook-ca",
@@ -92,7 +93,7 @@ async fn an_installation_that_is_sound_is_told_from_one_that_is_not() {
     .await;
     let (said, _) = examined(cluster.admin(), "");
     assert!(said["gk-webhook-certificate"]["message"].as_str().unwrap().contains("valid for"), "{said}");
-    for id in ["gk-replicas", "gk-version", "gk-service-monitor", "gk-ledger-anchor"] {
+    for id in ["gk-node-finalizer", "gk-replicas", "gk-version", "gk-service-monitor", "gk-ledger-anchor"] {
         assert_eq!(said[id]["state"], "skipped", "{said}");
     }
 
@@ -131,6 +132,61 @@ async fn an_installation_that_is_sound_is_told_from_one_that_is_not() {
     // Whoever may look at nothing learns that, and not that something is wrong.
     let (said, _) = examined(&cluster.user("nobody", &[]).unwrap(), "");
     assert_eq!(said["gk-lease"]["state"], "skipped", "{said}");
+    done(cluster, "uninstall --yes --delete-policies");
+}
+
+#[tokio::test]
+async fn nodes_that_would_go_without_their_cleanup_are_warned_of() {
+    let (_turn, cluster) = turn().await;
+    done(cluster, "install --no-workload --webhook-url https://127.0.0.1:9");
+    let node_policy = |name: &str, spec: Value| {
+        let mut policy = object("groundskeeper.dev/v1alpha1", "NodeCleanupPolicy", name).0;
+        policy["spec"] = spec;
+        apply(cluster, &policy);
+    };
+    let says = async |id: &str, expected: &str, words: &str| {
+        eventually(cluster, &format!("{id} is {expected}: {words}"), async || {
+            let said = examined(cluster.admin(), "").0[id].clone();
+            let is_said = said["message"].as_str().is_some_and(|message| message.contains(words));
+            holds(said["state"] == expected && is_said, said)
+        })
+        .await;
+    };
+    let pools = json!({"matchExpressions": [{"key": "pool", "operator": "Exists"}]});
+    node_policy("by-server", json!({"nodeSelector": pools}));
+    node_policy("by-nobody", json!({"finalizerBy": "Controller"}));
+    says("gk-node-finalizer", "passed", "put on by: by-server: the API server, by its admission policy")
+        .await;
+    says("gk-node-guards", "passed", "by 5 policies").await;
+
+    // Nobody listens at the webhook's address.
+    node_policy(
+        "by-webhook",
+        json!({"finalizerBy": "Webhook", "nodeSelector": {"matchLabels": {"tier": "gpu"}}}),
+    );
+    says(
+        "gk-node-finalizer",
+        "warning",
+        "puts the finalizer on a new node of by-webhook; the controller does",
+    )
+    .await;
+
+    kubectl(cluster, &["delete", "validatingadmissionpolicybinding/groundskeeper-node-finalizer"], "");
+    says(
+        "gk-node-guards",
+        "warning",
+        "missing: validatingadmissionpolicybinding/groundskeeper-node-finalizer",
+    )
+    .await;
+    done(cluster, "install --no-workload");
+    says("gk-node-guards", "passed", "by 5 policies").await;
+    // It is there, and does nothing any more.
+    let open = json!({"spec": {"matchConditions": [{"name": "never", "expression": "false"}]}}).to_string();
+    let guard =
+        ["patch", "validatingadmissionpolicy/groundskeeper-node-records", "--type=merge", "-p", &open];
+    kubectl(cluster, &guard, "");
+    let words = "not as this version declares it: validatingadmissionpolicy/groundskeeper-node-records";
+    says("gk-node-guards", "warning", words).await;
     done(cluster, "uninstall --yes --delete-policies");
 }
 

@@ -65,10 +65,9 @@ async fn an_installation_is_made_once_kept_and_taken_away_without_a_trace() {
     let left = |present: Vec<String>| {
         present.into_iter().filter(|text| !text.starts_with("Event")).collect::<Vec<_>>()
     };
-    let definitions = [
-        r#"CustomResourceDefinition/"clustergarbagecollectionpolicies.groundskeeper.dev""#,
-        r#"CustomResourceDefinition/"garbagecollectionpolicies.groundskeeper.dev""#,
-    ];
+    // Of kinds of which there is nothing, the definitions go.
+    let definitions = ["clustergarbagecollectionpolicies", "garbagecollectionpolicies"]
+        .map(|plural| format!(r#"CustomResourceDefinition/"{plural}.groundskeeper.dev""#));
     eventually(cluster, "only the definitions are left", async || {
         let mut present = left(everything(cluster));
         present.sort();
@@ -136,6 +135,15 @@ async fn an_installation_says_what_is_in_its_way_and_takes_nothing_unasked() {
     done(cluster, "install --collect pods --collect-only");
     let role = get(cluster, "clusterrole/groundskeeper-collect-custom");
     assert_eq!(role["rules"][0]["resources"], json!(["pods"]));
+
+    let readable =
+        || get(cluster, "role/groundskeeper-plugin-secrets -n groundskeeper-system")["rules"].clone();
+    let rules = |names: &[&str]| json!([{"apiGroups": [""], "resourceNames": names, "resources": ["secrets"], "verbs": ["get"]}]);
+    done(cluster, "install --plugin-secret slack");
+    done(cluster, "install --plugin-secret cmdb");
+    assert_eq!(readable(), rules(&["cmdb", "slack"]));
+    done(cluster, "install --plugin-secret cmdb --collect pods --collect-only");
+    assert_eq!(readable(), rules(&["cmdb"]));
 
     let complaint = refused(cluster.admin(), "uninstall");
     assert!(complaint.contains("--yes"), "{complaint}");

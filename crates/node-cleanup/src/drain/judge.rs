@@ -10,7 +10,7 @@ use views::{Controller, DisruptionBudget, Node, Pod, Taint};
 use super::ladder::InForce;
 use super::rules::{Rule, Ruled, Rules};
 use super::scene::Scene;
-use super::settings::{By, Settings};
+use super::settings::{By, DaemonSets, Settings};
 use super::words::Reason;
 use crate::limits::{CRITICAL_PRIORITY, STUCK_ENDING_SECONDS, UNREACHABLE_WAIT_SECONDS};
 
@@ -216,7 +216,12 @@ fn daemon<'a>(pod: &Pod, scene: &Scene<'_>, settings: &Settings) -> Option<Findi
         let effect = if settings.force { Effect::Tells } else { Effect::Refuses };
         return Some(found(Reason::OrphanedDaemonSetPod, effect));
     }
-    let effect = if settings.ignores_daemon_sets { Effect::Stays } else { Effect::Refuses };
+    let comes_back = Taint::new(LEAVING_TAINT, "NoSchedule").is_tolerated_by(&pod.tolerations);
+    let effect = match settings.daemon_sets {
+        DaemonSets::LeaveLast if !comes_back => Effect::Tells,
+        DaemonSets::LeaveLast | DaemonSets::Stay => Effect::Stays,
+        DaemonSets::Refuse => Effect::Refuses,
+    };
     Some(found(Reason::DaemonSetPod, effect))
 }
 

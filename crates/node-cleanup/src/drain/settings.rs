@@ -26,13 +26,24 @@ pub enum By {
     Deletion,
 }
 
+/// What becomes of the pods of DaemonSets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DaemonSets {
+    /// They stay.
+    Stay,
+    /// They refuse the node.
+    Refuse,
+    /// They leave after the others, but for those that would come back at once.
+    LeaveLast,
+}
+
 /// How the pods of a node are made to leave it, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub(super) intent: Intent,
     pub(super) force: bool,
     pub(super) loses_empty_dirs: bool,
-    pub(super) ignores_daemon_sets: bool,
+    pub(super) daemon_sets: DaemonSets,
     pub(super) by: By,
     /// Absent: what the pod itself asks for.
     pub(super) grace_seconds: Option<i64>,
@@ -74,7 +85,11 @@ impl Settings {
             intent,
             force: settings.force.unwrap_or(dies_anyway),
             loses_empty_dirs: settings.delete_empty_dir_data.unwrap_or(dies_anyway),
-            ignores_daemon_sets: settings.ignore_daemon_sets.unwrap_or(true),
+            daemon_sets: match (settings.evict_daemon_set_pods, settings.ignore_daemon_sets) {
+                (Some(true), _) => DaemonSets::LeaveLast,
+                (_, None | Some(true)) => DaemonSets::Stay,
+                (_, Some(false)) => DaemonSets::Refuse,
+            },
             by: if settings.disable_eviction == Some(true) { By::Deletion } else { By::Eviction },
             grace_seconds: grace(settings.grace_period_seconds)?,
             wait_seconds: bounded(

@@ -132,7 +132,7 @@ impl Reason {
                 "The pod's time to end was up more than a minute ago, and it is still there: its kubelet or a finalizer keeps it"
             }
             Self::DaemonSetPod => {
-                "A DaemonSet would bring the pod back at once. It stays; with `ignoreDaemonSets: false` the node is refused"
+                "A DaemonSet would bring the pod back at once. It stays; with `ignoreDaemonSets: false` the node is refused, with `evictDaemonSetPods` the pod leaves after the others"
             }
             Self::OrphanedDaemonSetPod => {
                 "The pod belongs to a DaemonSet that is gone. Without `force` the node is refused"
@@ -208,6 +208,7 @@ pub(super) fn message(reason: Reason, effect: Effect, about: &About<'_>, pods: &
         Reason::LabelWaitCompleted => format!(
             "pods with the label `{POD_DRAIN_LABEL}=wait-completed` are waited for until they end by themselves ({who}): delete them, or take the label off"
         ),
+        Reason::DaemonSetPod if is_told => format!("pods of DaemonSets leave after the others ({who})"),
         Reason::DaemonSetPod => {
             format!(
                 "pods whose DaemonSets would bring them back at once ({who}): set `ignoreDaemonSets: true`"

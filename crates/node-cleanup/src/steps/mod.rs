@@ -25,6 +25,7 @@ pub use advance::{Advance, Asked, Facts, Health, Pace, PluginState, Standing, ad
 pub use graph::{Expected, Graph, Outlook, PluginFacts};
 pub use invalid::{Circle, InvalidSteps};
 pub use retry::Retry;
+pub(crate) use settle::next_second;
 pub use settle::{Moment, Outcome, settle};
 pub use step::Step;
 pub use words::{StepBlocker, StepReason, current};

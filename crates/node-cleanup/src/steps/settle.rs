@@ -119,8 +119,8 @@ pub(super) fn whole_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-/// The first whole second after a pause.
-fn next_second(now: Timestamp, pause: SignedDuration) -> Timestamp {
+/// The first whole second after a pause. What is counted from a moment that a record keeps is never counted from before it.
+pub(crate) fn next_second(now: Timestamp, pause: SignedDuration) -> Timestamp {
     let after = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
     let second = after.as_second().saturating_add(i64::from(after.subsec_nanosecond() > 0));
     Timestamp::from_second(second).unwrap_or(Timestamp::MAX)

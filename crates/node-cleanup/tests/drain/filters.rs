@@ -54,6 +54,25 @@ fn pods_of_daemon_sets_stay_unless_somebody_says_otherwise() {
 }
 
 #[test]
+fn pods_of_daemon_sets_leave_after_the_others_if_somebody_says_so_unless_they_would_come_back() {
+    let daemon = |name: &str| pod(name).of("apps/v1", "DaemonSet", "agent");
+    let tolerant = daemon("tolerant").spec("tolerations", json!([{"operator": "Exists"}]));
+    let settings = json!({"evictDaemonSetPods": true, "ignoreDaemonSets": false});
+    let world = |pods: Vec<_>, settings| World {
+        daemon_sets: Some(vec!["agent"]),
+        ..World::new(Deletion, pods).settings(settings)
+    };
+
+    let both = world(vec![daemon("agent"), pod("web")], settings.clone()).plan();
+    assert_eq!(asked(&both), ["web"], "it waits for the others");
+    assert_eq!(of(&both, "agent").action, Evict);
+    let alone = world(vec![daemon("agent")], settings).plan();
+    assert_eq!(asked(&alone), ["agent"]);
+    let stays = world(vec![tolerant], json!({"evictDaemonSetPods": true})).plan();
+    assert_eq!((only(&stays), stays.state), ((Skip, vec![Reason::DaemonSetPod]), DrainState::Done));
+}
+
+#[test]
 fn static_pods_stay() {
     let annotated = pod("a").unmanaged().annotated("kubernetes.io/config.mirror", "hash");
     let of_node = pod("a").of("v1", "Node", "n-1");

@@ -465,7 +465,7 @@ mod tests {
     #[test]
     fn the_management_interface_says_bad_news_with_status_200() {
         let rows = [
-            (200, r#"{}"#, Removal::Accepted),
+            (200, "{}", Removal::Accepted),
             (200, r#"{"error":""}"#, Removal::Accepted),
             (200, r#"{"error":"Node Remove: Node remove is pending"}"#, Removal::Pending),
             (200, r#"{"error":"Node Remove: Node px-3 does not exist"}"#, Removal::Unknown),

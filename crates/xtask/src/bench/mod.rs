@@ -15,6 +15,7 @@
 mod admission;
 mod gc;
 mod load;
+mod nodes;
 mod operator;
 mod watcher;
 
@@ -52,6 +53,8 @@ pub(crate) struct Args {
 enum Suite {
     /// What the garbage collector promises of its speed: in process, then against a real control plane.
     Gc(gc::Args),
+    /// What the departure of very many nodes costs while the leader dies.
+    Nodes(nodes::Args),
     /// One measurement of `gc`, for itself alone.
     #[command(hide = true)]
     Tracked(gc::Tracked),
@@ -90,6 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.suite {
         None => runtime()?.block_on(measure(args))?,
         Some(Suite::Gc(args)) => runtime()?.block_on(gc::measure(args))?,
+        Some(Suite::Nodes(args)) => runtime()?.block_on(nodes::measure(args))?,
         Some(Suite::Tracked(args)) => gc::track(args)?,
     }
     Ok(ExitCode::SUCCESS)

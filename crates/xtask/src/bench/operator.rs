@@ -198,6 +198,10 @@ impl Operator {
         resident_bytes_of(self.process.pid())
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Waits until it leads.
     pub(super) async fn leads(&self, timeout: Duration) -> Result<()> {
         let clock = Stopwatch::start();

@@ -38,15 +38,17 @@ pub(super) async fn provide(screen: &Screen) -> Result<Binaries> {
     Ok(binaries)
 }
 
-/// Starts the servers, and a node on which Jobs complete.
-pub(super) async fn start(screen: &Screen) -> Result<ControlPlane> {
+/// Starts the servers, and these nodes, on which Jobs complete.
+pub(super) async fn start(screen: &Screen, nodes: &[&str]) -> Result<ControlPlane> {
     screen.fleeting("starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok");
     let since = SystemClock.now();
     let told = screen.clone();
     let options = Options::new().progress(move |progress| told.progress(&progress.to_string()));
     let cluster = ControlPlane::start(options).await?;
-    screen.fleeting("adding a node");
-    cluster.add_kwok_node("node-1").await?;
+    for node in nodes {
+        screen.fleeting("adding a node");
+        cluster.add_kwok_node(node).await?;
+    }
     let seconds = SystemClock.now().duration_since(since).as_secs_f64();
     let servers: Vec<_> =
         cluster.processes().into_iter().map(|(name, pid)| format!("{name} ({pid})")).collect();

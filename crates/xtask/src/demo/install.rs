@@ -6,16 +6,19 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::site::Site;
 
-const COLLECTED: [&str; 2] = ["configmaps", "jobs.batch"];
+/// The kinds that the demo of garbage collection collects.
+pub(super) const COLLECTED: [&str; 2] = ["configmaps", "jobs.batch"];
 
 /// The line that installs. The operator runs on this machine, so there is no workload in the cluster.
-pub(super) fn line(namespace: Option<&str>, webhook: Option<SocketAddr>) -> String {
+pub(super) fn line(namespace: Option<&str>, webhook: Option<SocketAddr>, collected: &[&str]) -> String {
     let namespace = namespace.map(|namespace| format!(" --namespace {namespace}")).unwrap_or_default();
     let webhook = webhook.map(|address| format!(" --webhook-url https://{address}")).unwrap_or_default();
-    format!(
-        "groundskeeper install{namespace} --no-workload --collect {}{webhook}",
-        COLLECTED.join(" --collect ")
-    )
+    let mut line = format!("groundskeeper install{namespace} --no-workload");
+    for kind in collected {
+        line += " --collect ";
+        line += kind;
+    }
+    line + &webhook
 }
 
 /// A free port on loopback for the webhook. Nobody holds it until the operator does.
@@ -25,18 +28,18 @@ pub(super) fn free_address() -> Result<SocketAddr> {
 }
 
 /// Waits until all of it is in force, and shows what the operator may do, and may not.
-pub(super) async fn check(site: &Site) -> Result<()> {
-    let may = |resource: &str| {
-        format!("kubectl --kubeconfig {} auth can-i delete {resource}", site.operator_kubeconfig.display())
+pub(super) async fn check(site: &Site, rights: &[&str]) -> Result<()> {
+    let may = |right: &str| {
+        format!("kubectl --kubeconfig {} auth can-i {right}", site.operator_kubeconfig.display())
     };
-    for resource in COLLECTED {
+    for right in rights {
         let is_granted = |output: &str| output.trim() == "yes";
-        site.shell
-            .eventually(&format!("the operator may delete {resource}"), &may(resource), is_granted)
-            .await?;
+        site.shell.eventually(&format!("the operator may {right}"), &may(right), is_granted).await?;
     }
-    site.shell.show(&may(COLLECTED[1])).await?;
-    let refused = site.shell.show_refused(&may("secrets")).await?;
+    if let Some(last) = rights.last() {
+        site.shell.show(&may(last)).await?;
+    }
+    let refused = site.shell.show_refused(&may("delete secrets")).await?;
     ensure!(refused.trim() == "no", "the operator's rights cannot be told: {refused}");
     Ok(())
 }

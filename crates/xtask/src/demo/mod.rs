@@ -1,4 +1,4 @@
-//! `cargo demo`: what Groundskeeper does, on a real cluster, in two minutes.
+//! `cargo demo`: what Groundskeeper does, on a real cluster, in two minutes. `cargo demo nodes`: how a node leaves.
 //!
 //! The driver: which step follows which, what ends it all, and what is left behind (nothing). What is seen stands in
 //! `screen`, what happens in `play`.
@@ -12,9 +12,11 @@ mod budget;
 mod cluster;
 mod departures;
 mod install;
+mod inventory;
 mod leash;
 mod limits;
 mod modes;
+mod nodes;
 mod operator;
 mod play;
 mod program;
@@ -37,6 +39,7 @@ use jiff::Timestamp;
 use testbed::ControlPlane;
 use tokio::signal::unix::{SignalKind, signal};
 
+use inventory::Inventory;
 use limits::POLL_EVERY;
 use operator::Operator;
 use replicas::Replicas;
@@ -50,6 +53,10 @@ use theirs::{Consent, TheirCluster};
 /// Needs Go 1.26 or newer the first time. On a terminal it then stays up for you to try things, until Ctrl-C.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
+    /// What is shown.
+    #[arg(value_enum, value_name = "WHAT", default_value_t = Show::Collection)]
+    show: Show,
+
     /// End after the last step, and exit with 1 if a step did not come out as it should. Default without a terminal.
     #[arg(long)]
     once: bool,
@@ -61,6 +68,15 @@ pub(crate) struct Args {
     /// Do not ask. Only with --cluster.
     #[arg(long, requires = "cluster")]
     yes: bool,
+}
+
+/// What is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Show {
+    /// How objects are deleted when their time is up.
+    Collection,
+    /// How a node leaves.
+    Nodes,
 }
 
 /// The demo, as far as it has come.
@@ -129,6 +145,9 @@ impl Demo {
 
     /// The whole demo, up to where it stays or ends.
     async fn perform(&mut self) -> Result<()> {
+        if self.args.show == Show::Nodes {
+            return self.perform_departure().await;
+        }
         self.screen.title("Groundskeeper deletes Kubernetes objects when their time is up, by policies.");
         let site = if self.args.cluster { self.enter_theirs().await? } else { self.build_ours().await? };
         self.start_replicas(&site).await?;
@@ -143,12 +162,35 @@ impl Demo {
             played = look_back(&site) => played?,
             ended = self.replicas.fail() => ended?,
         }
+        self.stay(&site, &stay::COLLECTION).await
+    }
+
+    /// How a node leaves, up to where it stays or ends.
+    async fn perform_departure(&mut self) -> Result<()> {
+        ensure!(
+            !self.args.cluster,
+            "--cluster shows how objects are deleted: for how a node leaves, nodes of yours would have to go"
+        );
+        self.screen.title("Groundskeeper lets a node go when nothing of it stays behind.");
+        let site = self.build_ours().await?;
+        self.start_replicas(&site).await?;
+        let inventory = Inventory::open().await?;
+        let Some(Place::Ours(cluster)) = &self.place else { bail!("there is no cluster to play on") };
+        tokio::select! {
+            played = nodes::play(&site, cluster, &inventory) => played?,
+            ended = self.replicas.fail() => ended?,
+        }
+        self.stay(&site, &stay::NODES).await
+    }
+
+    /// Ends, or stays up for whoever is there to try things.
+    async fn stay(&mut self, site: &Site, things: &[stay::Thing]) -> Result<()> {
         self.screen.gap();
         if self.args.once || !self.screen.is_terminal() {
             return Ok(());
         }
         self.stays = true;
-        stay::invite(&site, &self.exports, &self.replicas.logs());
+        stay::invite(site, things, &self.exports, &self.replicas.logs());
         self.replicas.fail().await
     }
 
@@ -157,7 +199,8 @@ impl Demo {
         self.screen.step("Build a Kubernetes control plane");
         cluster::provide(&self.screen).await?;
         self.screen.step("Start it");
-        let cluster = cluster::start(&self.screen).await?;
+        let show = self.args.show;
+        let cluster = cluster::start(&self.screen, show.nodes()).await?;
         let admin = cluster.admin().kubeconfig().to_owned();
         let operator_kubeconfig = cluster::operator_kubeconfig(&cluster)?;
         let (client, kubectl) = (cluster.admin().client()?, cluster.kubectl().to_owned());
@@ -177,6 +220,7 @@ impl Demo {
             own_namespace: api::DEFAULT_NAMESPACE.to_owned(),
             webhook: Some(install::free_address()?),
             authors: Authors::Known,
+            flags: show.flags(),
             directory,
             client,
             program,
@@ -184,8 +228,8 @@ impl Demo {
         };
         self.screen.step("Install it: its kind, its rights, and guards in the API server itself");
         self.screen.say(&format!("Below, kubectl is {}, on this cluster.", kubectl.display()));
-        site.shell.show(&install::line(None, site.webhook)).await?;
-        install::check(&site).await?;
+        site.shell.show(&install::line(None, site.webhook, show.collected())).await?;
+        install::check(&site, show.rights()).await?;
         site.shell.show("kubectl create namespace demo").await?;
         site.shell.show("kubectl config set-context --current --namespace demo").await?;
         Ok(site)
@@ -210,7 +254,7 @@ impl Demo {
             bail!("another cluster than the one just entered");
         };
         let site = cluster.enter(program).await?;
-        install::check(&site).await?;
+        install::check(&site, Show::Collection.rights()).await?;
         Ok(site)
     }
 
@@ -270,6 +314,41 @@ impl Demo {
             None => Ok(()),
         };
         stopped.and(left)
+    }
+}
+
+impl Show {
+    /// The nodes that are there from the beginning.
+    const fn nodes(self) -> &'static [&'static str] {
+        match self {
+            Self::Collection => &["node-1"],
+            Self::Nodes => &[],
+        }
+    }
+
+    /// The kinds that are opted in.
+    const fn collected(self) -> &'static [&'static str] {
+        match self {
+            Self::Collection => &install::COLLECTED,
+            Self::Nodes => &[],
+        }
+    }
+
+    /// What the operator must be allowed to do, as `kubectl auth can-i` takes it.
+    const fn rights(self) -> &'static [&'static str] {
+        match self {
+            Self::Collection => &["delete configmaps", "delete jobs.batch"],
+            Self::Nodes => &["patch nodes", "create pods --subresource=eviction"],
+        }
+    }
+
+    /// Further flags of the operator.
+    const fn flags(self) -> &'static str {
+        match self {
+            Self::Collection => "",
+            // The inventory runs on this machine.
+            Self::Nodes => " --plugin-allow-loopback=true",
+        }
     }
 }
 

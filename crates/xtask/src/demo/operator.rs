@@ -52,6 +52,7 @@ impl Operator {
         if site.authors == Authors::Unknown {
             line += " --author-check off";
         }
+        line += site.flags;
         line.split(' ').map(str::to_owned).collect()
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Site {
     pub(super) webhook: Option<SocketAddr>,
     /// Who writes down who wrote a policy.
     pub(super) authors: Authors,
+    /// Further flags of the operator, with a space in front, or nothing.
+    pub(super) flags: &'static str,
     /// A directory of ours that goes in the end.
     pub(super) directory: PathBuf,
     /// For a watch of our own.

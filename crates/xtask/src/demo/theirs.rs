@@ -108,7 +108,11 @@ impl TheirCluster {
     }
 
     fn install_line(&self) -> String {
-        format!("{} --context {}", install::line(Some(&self.own_namespace), None), quoted(&self.context))
+        format!(
+            "{} --context {}",
+            install::line(Some(&self.own_namespace), None, &install::COLLECTED),
+            quoted(&self.context)
+        )
     }
 
     /// Shows what would happen, and asks.
@@ -170,6 +174,7 @@ impl TheirCluster {
             own_namespace: self.own_namespace.clone(),
             webhook: None,
             authors: self.authors,
+            flags: "",
             directory: self.directory.path().to_owned(),
             client: chassis::connect(&options).await?,
             program,

@@ -185,7 +185,8 @@ pub(super) fn rights() -> String {
         format!("{HEADER}\n# Rights\n\nWhat the operator may do, and what for. `groundskeeper install` and ");
     page += "`groundskeeper rbac` make a role `groundskeeper-<component>` of each component's rows; `groundskeeper check` ";
     page += "asks the cluster about every one. Kinds that policies collect are granted apart from these, kind by kind, ";
-    page += &format!("with the verbs {}.\n\n", controllers::gc::rights::COLLECT_VERBS.join(", "));
+    page += &format!("with the verbs {}. ", controllers::gc::rights::COLLECT_VERBS.join(", "));
+    page += "Secrets that cleanup plugins read are granted one by one, with `--plugin-secret`.\n\n";
     page += "| component | where | resource | only | verbs | needed |\n|---|---|---|---|---|---|\n";
     for right in declared_rights() {
         let place = match right.scope {
@@ -263,6 +264,7 @@ pub(super) fn conditions() -> String {
     for reason in GcReason::ALL {
         page += &format!("| `{}` | {} |\n", reason.name(), reason.meaning());
     }
+    page += "\nThose of node cleanup are in [its reference](../nodes/reference.md#conditions).\n";
     page
 }
 
@@ -318,7 +320,7 @@ pub(super) fn rows(schema: &Value, path: &str) -> Vec<(String, String)> {
     rows
 }
 
-fn bounds(property: &Value) -> String {
+pub(super) fn bounds(property: &Value) -> String {
     let number = |name: &str| property.get(name).and_then(Value::as_f64).map(|number| format!("{number:.0}"));
     let mut bounds = Vec::new();
     if let (Some(least), Some(most)) = (number("minimum"), number("maximum")) {
@@ -335,11 +337,11 @@ fn bounds(property: &Value) -> String {
     bounds.join("; ")
 }
 
-fn at<'a>(value: &'a Value, path: &str) -> Result<&'a Value> {
+pub(super) fn at<'a>(value: &'a Value, path: &str) -> Result<&'a Value> {
     value.pointer(path).with_context(|| format!("the CRD has no {path}"))
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 

@@ -312,13 +312,13 @@ mod tests {
         world
     }
 
-    fn json(reply: Reply) -> Value {
+    fn json(reply: &Reply) -> Value {
         assert_eq!(reply.status, 200, "{reply:?}");
         serde_json::from_slice(&reply.body).unwrap()
     }
 
     fn remove(world: &mut World, id: &str) -> String {
-        let said = json(world.remove(&[id], Some("false")));
+        let said = json(&world.remove(&[id], Some("false")));
         said.get("error").and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
@@ -345,8 +345,8 @@ mod tests {
         assert_eq!(remove(&mut world, "c"), "Node Remove: Node remove is pending");
         assert_eq!(remove(&mut world, "c"), "Node Remove: Node remove is pending");
         assert_eq!(world.effects[&Effect::RemovalBegun], 1);
-        assert_eq!(json(world.inspect("c"))["node"]["status"], "STATUS_DECOMMISSION");
-        assert_eq!(json(world.enumerate())["Nodes"].as_array().unwrap().len(), 1);
+        assert_eq!(json(&world.inspect("c"))["node"]["status"], "STATUS_DECOMMISSION");
+        assert_eq!(json(&world.enumerate())["Nodes"].as_array().unwrap().len(), 1);
         assert_eq!(world.inspect("c").status, 404);
         world.has_old_words = true;
         assert_eq!(world.inspect("c").status, 500);
@@ -357,9 +357,9 @@ mod tests {
         let mut world = world(&[("a", Status::Maintenance), ("b", Status::Ok), ("c", Status::Offline)]);
         world.removal_looks = 9;
         remove(&mut world, "c");
-        assert_eq!(json(world.enumerate())["Nodes"].as_array().unwrap().len(), 2);
+        assert_eq!(json(&world.enumerate())["Nodes"].as_array().unwrap().len(), 2);
         world.teller = "b".to_owned();
-        let listed = json(world.enumerate());
+        let listed = json(&world.enumerate());
         assert_eq!(listed["Nodes"][2]["Status"], 6);
         assert_eq!(listed["NodeId"], "b");
     }
@@ -368,17 +368,17 @@ mod tests {
     fn each_request_to_drain_is_a_job_which_goes_on_by_being_looked_at() {
         let mut world = world(&[("a", Status::None)]);
         world.nodes[0].attached = 2;
-        assert_eq!(json(world.inspect("a"))["node"].get("status"), None, "a zero is left out");
-        assert_eq!(json(world.jobs()), json!({}), "and so is an empty list");
+        assert_eq!(json(&world.inspect("a"))["node"].get("status"), None, "a zero is left out");
+        assert_eq!(json(&world.jobs()), json!({}), "and so is an empty list");
         world.drain("a", br#"{"issuer":"us"}"#);
         world.drain("a", b"");
         assert_eq!(world.effects[&Effect::DrainBegun], 2);
         assert_eq!(world.drain("a", b"{").status, 400);
         let states: Vec<String> =
-            (0..5).map(|_| json(world.job("job-1"))["job"]["state"].to_string()).collect();
+            (0..5).map(|_| json(&world.job("job-1"))["job"]["state"].to_string()).collect();
         assert_eq!(states, ["\"PENDING\"", "\"RUNNING\"", "\"RUNNING\"", "\"RUNNING\"", "\"DONE\""]);
         assert_eq!(world.nodes[0].attached, 0);
-        let said = json(world.job("job-1"));
+        let said = json(&world.job("job-1"));
         assert_eq!(said["job"]["drain_attachments"]["issuer"], "us");
         let summary = &said["summary"]["work_summaries"][0]["drain_attachments_summary"];
         assert_eq!(summary, &json!({"num_volumes_total": "2", "num_volumes_done": "2"}));

@@ -89,7 +89,7 @@ pub(super) async fn measure(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn load_average() -> Result<String> {
+pub(super) fn load_average() -> Result<String> {
     let text = std::fs::read_to_string("/proc/loadavg")?;
     Ok(text.split(' ').take(3).collect::<Vec<_>>().join(", "))
 }
