@@ -53,7 +53,8 @@ pub(crate) struct Judge {
     gone: Vec<Gone>,
     /// UIDs of objects whose departure the operator has to answer for.
     answered_for: BTreeSet<String>,
-    pub(crate) refused: u64,
+    /// What the server did not say yes to.
+    refused: Vec<Request>,
 }
 
 /// A moment for each sort of thing that a decision rests on.
@@ -69,12 +70,16 @@ impl Judge {
     /// Judges from now on.
     pub(crate) fn new(cluster: &'static ControlPlane) -> Self {
         let log = Tail::from_now(cluster);
-        let (pending, gone) = (Vec::new(), Vec::new());
-        Self { cluster, log, pending, gone, answered_for: BTreeSet::new(), refused: 0 }
+        let (pending, gone, refused) = (Vec::new(), Vec::new(), Vec::new());
+        Self { cluster, log, pending, gone, answered_for: BTreeSet::new(), refused }
     }
 
     pub(crate) fn deleted(&self) -> usize {
         self.gone.len()
+    }
+
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.len()
     }
 
     /// Judges what has been done so far; what cannot be judged yet waits.
@@ -84,7 +89,7 @@ impl Judge {
             if request.accepted() {
                 self.pending.push(request);
             } else {
-                self.refused += 1;
+                self.refused.push(request);
             }
         }
         if self.pending.is_empty() {
@@ -158,33 +163,62 @@ impl Judge {
                 let age = gone.decided_at - other.decided_at;
                 other.policy == gone.policy && other.budget.is_some() && (0..span - 1_000).contains(&age)
             };
-            let count = self.gone.iter().filter(within).count();
-            if u64::try_from(count).unwrap() > most {
-                let (policy, words) = (&gone.policy, &gone.words);
+            let within: Vec<_> = self.gone.iter().filter(within).collect();
+            if u64::try_from(within.len()).unwrap() > most {
+                let words: Vec<_> = within.iter().map(|gone| (gone.budget, &gone.words)).collect();
                 return Err(format!(
-                    "wrong deletion: {count} have gone under {policy:?}, and {most} may: {words}"
+                    "wrong deletion: {} have gone under {:?}, and {most} may in {span} ms when {} goes: {words:#?}",
+                    within.len(),
+                    gone.policy,
+                    gone.words
                 ));
             }
         }
         Ok(())
     }
 
-    /// Nobody else has removed anything, but for those that people did.
+    /// Nobody else has removed anything, but for those that people did. Whether all that has gone is judged: the log may tell
+    /// of a deletion later than the watches do.
     pub(crate) fn nothing_else_went(
-        &self,
+        &mut self,
         history: &History,
         by_people: &BTreeSet<String>,
-    ) -> Result<(), Wrong> {
+    ) -> Result<bool, Wrong> {
+        let mut is_all = true;
         for key in history.keys().filter(|key| KINDS.contains(&key.0)) {
-            for (object, _) in history.departures(key) {
+            for (object, change) in history.departures(key) {
                 let uid = object["metadata"]["uid"].as_str().unwrap();
-                if !by_people.contains(uid) && !self.answered_for.contains(uid) {
-                    return Err(format!("wrong deletion: nothing tells who removed {key:?} {uid}"));
+                if by_people.contains(uid) || self.answered_for.contains(uid) {
+                    continue;
                 }
+                is_all = false;
+                if self.hear_again(key, uid) || now().as_millisecond() < change.seen + PATIENCE {
+                    continue;
+                }
+                let asked: Vec<_> = self.refused.iter().filter(|request| is_about(request, key)).collect();
+                return Err(format!(
+                    "wrong deletion: nothing tells who removed {key:?} {uid} by {change:?}\n{asked:#?}"
+                ));
             }
         }
-        Ok(())
+        Ok(is_all)
     }
+
+    /// A server whose caller hangs up in the middle calls the deletion failed, though it is made: it is judged like the others.
+    fn hear_again(&mut self, key: &ObjectKey, uid: &str) -> bool {
+        let is_it = |request: &Request| {
+            is_about(request, key)
+                && request.has_failed()
+                && (request.uid().is_empty() || request.uid() == uid)
+        };
+        let Some(at) = self.refused.iter().position(is_it) else { return false };
+        self.pending.push(self.refused.remove(at));
+        true
+    }
+}
+
+fn is_about(request: &Request, (kind, space, name): &ObjectKey) -> bool {
+    kind_of(&request.resource) == Some(*kind) && request.namespace == *space && request.name == *name
 }
 
 /// One deletion before the oracle.

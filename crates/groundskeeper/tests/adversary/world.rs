@@ -58,7 +58,7 @@ pub(crate) struct World {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) deleted: usize,
-    pub(crate) refused: u64,
+    pub(crate) refused: usize,
     pub(crate) at_the_last_moment: u32,
     pub(crate) faults: u32,
     pub(crate) disasters: Vec<Disaster>,
@@ -123,7 +123,7 @@ impl World {
     fn sit(&mut self) -> Result<(), String> {
         let history = self.recorder.history.borrow();
         self.judge.sit(&history, &self.crew.names)?;
-        (self.tally.deleted, self.tally.refused) = (self.judge.deleted(), self.judge.refused);
+        (self.tally.deleted, self.tally.refused) = (self.judge.deleted(), self.judge.refused());
         self.tally.faults = self.crew.faults;
         Ok(())
     }
@@ -424,7 +424,7 @@ impl World {
             tokio::time::sleep(Duration::from_millis(500)).await;
             self.sit()?;
             match self.nothing_is_left() {
-                Ok(()) if self.judge.has_done() => break,
+                Ok(()) if self.judge.has_done() && self.nothing_else_went()? => break,
                 Err(left) if begun.elapsed() > LEFT_FOR_AT_MOST => return Err(left),
                 _ if begun.elapsed() > 2 * LEFT_FOR_AT_MOST => {
                     return Err("stuck: not all is judged".to_owned());
@@ -432,9 +432,12 @@ impl World {
                 _ => {}
             }
         }
-        self.judge.nothing_else_went(&self.recorder.history.borrow(), &self.by_people)?;
         let errors = self.crew.errors();
         if errors.is_empty() { Ok(()) } else { Err(format!("errors: {errors:#?}")) }
+    }
+
+    fn nothing_else_went(&mut self) -> Result<bool, String> {
+        self.judge.nothing_else_went(&self.recorder.history.borrow(), &self.by_people)
     }
 
     fn nothing_is_left(&self) -> Result<(), String> {

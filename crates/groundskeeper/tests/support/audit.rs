@@ -83,6 +83,11 @@ impl Request {
     pub(crate) fn accepted(&self) -> bool {
         self.code == 200
     }
+
+    /// Whether the server called it failed, without saying that it was not done.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.code == 0 || self.code >= 499
+    }
 }
 
 fn request(event: &Value) -> Request {
