@@ -33,6 +33,7 @@ mod service_account;
 mod settlement;
 mod status;
 mod supervisor;
+pub mod takeover;
 mod telemetry;
 mod trace;
 pub mod writes;

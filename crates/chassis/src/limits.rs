@@ -308,3 +308,9 @@ pub const SCHEMA_DOCUMENTS_MAX: usize = 32;
 
 /// How long it is remembered where schemas are: users write policies in bursts, and define kinds just before.
 pub const SCHEMA_INDEX_REMEMBERED_FOR: Duration = Duration::from_secs(10);
+
+/// First and longest pause until the server is asked again what there was when an epoch began: an object may be gone before
+/// its watch has shown it, which must not hold up whoever takes over for long.
+pub const TAKEOVER_PAUSE_FIRST: Duration = Duration::from_millis(200);
+/// See [`TAKEOVER_PAUSE_FIRST`].
+pub const TAKEOVER_PAUSE_MAX: Duration = Duration::from_secs(5);

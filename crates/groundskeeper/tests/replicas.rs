@@ -3,7 +3,7 @@
 //! The numbers are those of `docs/reliability.md`. Each check with a number is run twice: as it is, and without the safety
 //! that it is about, with which it has to fail.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use control::{CLOCK_OFFSET_VARIABLE, CLOCK_RATE_VARIABLE, Mutant};
 use jiff::Timestamp;
+use serde_json::json;
 use testbed::ControlPlane;
 use testbed::faults::{Calls, Fault, Gate, Verb};
 
@@ -217,6 +218,44 @@ async fn r15_a_clock_that_is_behind_and_slow_steals_no_lease() {
 async fn r15_a_clock_that_is_ahead_and_fast_steals_no_lease_is_caught() {
     let check = async |mutant| Box::pin(foreign_clocks(mutant, "300", "140")).await;
     is_caught(Mutant::ForeignClockBelieved, check).await;
+}
+
+// What a successor knows.
+
+/// A successor whose watch has stopped before anything was spent spends nothing more of a budget than is left.
+#[tokio::test]
+async fn a_successor_with_late_news_keeps_to_what_is_left_of_a_budget() {
+    let (_turn, cluster) = turn(None).await;
+    let team = Team::new(cluster, "inherited").await;
+    let first = Replica::leader(cluster, None, Launch::quick_lease).await;
+    let bounded = policy("bounded").labelled("tmp=yes").after(1).at_rate(50);
+    let bounded = team.create(bounded.with("/spec/budget", json!({"count": 3, "window": "1h"}))).await;
+    let other = team.create(policy("other").labelled("other=yes").after(1)).await;
+    team.collecting(&bounded).await;
+    team.collecting(&other).await;
+    let second = Replica::start(cluster, None, Launch::quick_lease).await;
+    let policies = || Calls::of("garbagecollectionpolicies");
+    let late = second.proxy.on(policies().verb(Verb::Watch), Fault::freeze_watch());
+    let objects = team.create_many(5, &config_map("object").labelled("tmp=yes")).await;
+    some_are_gone(&team, objects.len(), 3).await;
+    team.policy_is(&bounded, "three are written down", |policy| policy["status"]["budget"]["used"] == 3)
+        .await;
+
+    let (asked, asked_again) = (Gate::new(), Gate::new());
+    second.proxy.on(policies().verb(Verb::List).nth(1), Fault::hold_after(&asked));
+    second.proxy.on(policies().verb(Verb::List).nth(2), Fault::hold_before(&asked_again));
+    assert!(first.operator.stop().await.success());
+    for gate in [&asked, &asked_again] {
+        let held = tokio::time::timeout(SOON, gate.arrived()).await.expect("the server is not asked");
+        assert!(second.acts().is_empty(), "{:?}", second.acts());
+        held.release();
+    }
+    late.lift();
+
+    let free = team.create(config_map("free").labelled("other=yes")).await;
+    team.gone(&free).await;
+    assert_eq!(team.count("v1", "ConfigMap", "tmp=yes").await, 2);
+    team.policy_is(&bounded, "it says so", |policy| policy["status"]["budget"]["used"] == 3).await;
 }
 
 // Failover and hand-over.

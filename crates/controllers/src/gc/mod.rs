@@ -5,7 +5,8 @@
 //!
 //! Every replica watches; only the one that leads deletes and writes.
 //!
-//! Invariant: nothing is deleted while the policies are not up to date, for one of them may just have been deleted.
+//! Invariant: nothing is deleted while the policies are not up to date, for one of them may just have been deleted; nor
+//! before all has been seen that was done before this replica came to lead.
 
 pub mod admission;
 mod apply;
@@ -28,9 +29,10 @@ use std::time::Duration;
 
 use api::Rails;
 use chassis::actuator::Actuator;
-use chassis::lease::Leadership;
+use chassis::lease::{Epoch, Leadership};
 use chassis::limits::LIVENESS_SILENCE_MAX;
 use chassis::reconcile::{self, AtStop, Controller as _, Pace, Work};
+use chassis::takeover::{self, Takeover};
 use chassis::{AccessReviews, Check, Feed, FeedEvent, FeedId, Feeds, Health, Recorder, Ticker};
 use control::Clock;
 use jiff::Timestamp;
@@ -93,6 +95,9 @@ struct GarbageCollector {
     authors: Authors,
     owners: Owners,
     deletions: Deletions,
+    takeover: Takeover,
+    /// Whether what is due is done: if not, whatever lets it be done wakes the loop.
+    acts: bool,
     reports: Reports,
 }
 
@@ -132,6 +137,7 @@ enum Wake {
     Deleted(Box<apply::Done>),
     Checked(Box<Checked>),
     Leadership,
+    Policies(takeover::Answer),
 }
 
 impl GarbageCollector {
@@ -156,6 +162,8 @@ impl GarbageCollector {
             deletions: Deletions::new(actuator, feeds.metrics.clone(), clock),
             authors: Authors::new(access),
             owners: Owners::new(feeds.client.clone()),
+            takeover: Takeover::new(feeds.client.clone(), PolicyKind::ALL.map(PolicyKind::resource).to_vec()),
+            acts: false,
             observed: Observed::new(feeds, (ground_sink, surrounding_sink), (rails, author_check)),
             reports,
         }
@@ -168,7 +176,10 @@ impl GarbageCollector {
             let now = self.clock.now();
             self.catch_up(now);
             self.authors.launch(&self.observed, now);
-            if let (true, Some(epoch)) = (self.check_readiness(), self.leadership.epoch()) {
+            let (is_ready, epoch) = (self.check_readiness(), self.settled_epoch(now));
+            let epoch = epoch.filter(|_| is_ready);
+            self.acts = epoch.is_some();
+            if let Some(epoch) = epoch {
                 for key in self.deletions.launch(&mut self.observed, &epoch, now) {
                     self.reports.mark(&key, now);
                 }
@@ -189,7 +200,8 @@ impl GarbageCollector {
                 Wake::Ground => self.take_ground_events(&mut batch),
                 Wake::Deleted(done) => self.settle_all(*done),
                 Wake::Checked(checked) => self.take_checked(*checked),
-                Wake::Leadership => self.take_leadership(),
+                Wake::Leadership => self.look_at_all(self.clock.now()),
+                Wake::Policies(answer) => self.takeover.settle(answer, self.clock.now()),
             }
         }
         self.finish().await;
@@ -214,6 +226,7 @@ impl GarbageCollector {
             Some(found) = self.owners.next_found() => Wake::Owners(Box::new(found)),
             Some(counted) = self.observed.next_counted() => Wake::Counted(Box::new(counted)),
             () = self.leadership.changed() => Wake::Leadership,
+            answer = self.takeover.next_answer() => Wake::Policies(answer),
             Some((id, event)) = self.surrounding_events.recv() => Wake::Surroundings(id, Box::new(event)),
             _ = self.ground_events.recv_many(batch, FEED_BATCH_EVENTS) => Wake::Ground,
             () = tokio::time::sleep(pause) => Wake::Time,
@@ -225,13 +238,27 @@ impl GarbageCollector {
         if self.observed.is_behind() {
             return Duration::ZERO;
         }
-        // What is due waits for the next epoch if there is none.
-        let deletions = self.deletions.next_wake().filter(|_| self.leadership.epoch().is_some());
-        let next =
-            [deletions, self.reports.next_wake(), self.authors.next_wake()].into_iter().flatten().min();
+        let deletions = self.deletions.next_wake().filter(|_| self.acts);
+        let others = [self.takeover.next_wake(), self.reports.next_wake(), self.authors.next_wake()];
+        let next = others.into_iter().chain([deletions]).flatten().min();
         let until =
             next.map_or(SLEEP_MAX, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
         until.min(SLEEP_MAX)
+    }
+
+    /// The epoch that lasts, once all has been seen that was done before it: from then on what others have spent counts.
+    fn settled_epoch(&mut self, now: Timestamp) -> Option<Epoch> {
+        let epoch = self.leadership.epoch();
+        let is_seen = self.takeover.go_on(epoch.as_ref(), &self.observed, now);
+        let done_in = self.takeover.done_in();
+        self.reports.speak_in(done_in);
+        if is_seen {
+            let keys: Vec<_> = self.observed.policies().map(|(key, _)| key.clone()).collect();
+            self.observed.policies().for_each(|(_, tracked)| self.deletions.resume(tracked));
+            keys.iter().for_each(|key| self.observed.restore_wards(key, now));
+            self.look_at_all(now);
+        }
+        epoch.filter(|epoch| done_in == Some(epoch.number()))
     }
 
     /// Whether decisions may be made: the policies are up to date.
@@ -270,7 +297,7 @@ impl GarbageCollector {
                 }
                 Some(tracked) => {
                     let is_new = self.deletions.admit(tracked, now);
-                    self.reports.admit(&key, tracked, self.leadership.epoch().is_some());
+                    self.reports.admit(&key, tracked);
                     if is_new {
                         self.observed.restore_wards(&key, now);
                     }
@@ -350,16 +377,8 @@ impl GarbageCollector {
         self.look_at(&key, now);
     }
 
-    /// Leading has begun or ended: every policy is looked at as if it had changed.
-    fn take_leadership(&mut self) {
-        let now = self.clock.now();
-        if self.leadership.epoch().is_some() {
-            self.observed.policies().for_each(|(_, tracked)| self.deletions.resume(tracked));
-        }
+    fn look_at_all(&mut self, now: Timestamp) {
         let keys: Vec<_> = self.observed.policies().map(|(key, _)| key.clone()).collect();
-        if self.leadership.epoch().is_some() {
-            keys.iter().for_each(|key| self.observed.restore_wards(key, now));
-        }
         keys.iter().for_each(|key| self.look_at(key, now));
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Reports {
     metrics: Metrics,
     due: Timers<NamespacedName>,
     posted: HashMap<NamespacedName, Posted>,
+    /// The epoch whose beginning has been seen, if it lasts.
+    epoch: Option<u64>,
 }
 
 /// What was posted of a policy last.
@@ -59,6 +61,14 @@ pub(super) struct Reporter {
     recorder: Recorder,
     metrics: Metrics,
     old: OldMetrics,
+}
+
+/// Whether what was seen of a policy may be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Good,
+    /// It was seen before this epoch: what was done meanwhile is missing.
+    OfAnotherTime,
 }
 
 /// Why a report was not made.
@@ -91,16 +101,22 @@ pub(super) fn reports(
         metrics: metrics.clone(),
         due: Timers::default(),
         posted: HashMap::new(),
+        epoch: None,
     };
     let old = OldMetrics::new(metrics.clone());
     (reports, Reporter { board, work, client, recorder, metrics, old })
 }
 
 impl Reports {
+    /// What is posted from now on may be written in this epoch; in none, before all is seen that was done before it.
+    pub(super) fn speak_in(&mut self, epoch: Option<u64>) {
+        self.epoch = epoch;
+    }
+
     /// A policy is there, in this form; it counts here if we lead.
-    pub(super) fn admit(&mut self, key: &NamespacedName, tracked: &Tracked, counts_here: bool) {
+    pub(super) fn admit(&mut self, key: &NamespacedName, tracked: &Tracked) {
         let shown = Shown { uid: &tracked.uid, version: tracked.version.as_ref(), status: &tracked.status };
-        self.board.shows(key, shown, counts_here);
+        self.board.shows(key, shown, self.epoch.is_some());
         if let Some(version) = &tracked.version {
             self.work.shows(key, version.clone());
         }
@@ -185,7 +201,7 @@ impl Reports {
     ) {
         let (observed, deletions) = seen;
         let Some(tracked) = observed.policy(key) else { return };
-        let seen = see(tracked, key, (observed, deletions), now, is_last);
+        let seen = Seen { epoch: self.epoch, ..see(tracked, key, (observed, deletions), now, is_last) };
         let is_listing = Situation::of(&seen).reason() == GcReason::Listing;
         if is_last && is_listing {
             // We end before we have seen anything: what stands there is better than what we could say.
@@ -247,6 +263,7 @@ fn see(
     let states =
         policy.map(|policy| observed.plots_of(key).map(|plot| plot.state_of(policy).clone()).collect());
     Seen {
+        epoch: None,
         uid: tracked.uid.clone(),
         generation: tracked.generation,
         spec: tracked.spec.clone(),
@@ -297,7 +314,7 @@ impl Controller for Reporter {
     type Key = NamespacedName;
     type Snapshot = Snapshot;
     type Plan = Said;
-    type Outcome = ();
+    type Outcome = Word;
     type Error = Unreported;
 
     const NAME: &'static str = "garbagecollectionpolicy";
@@ -315,10 +332,16 @@ impl Controller for Reporter {
     }
 
     /// A policy is only spoken of: its objects are acted on as they fall due, by the collector's loop.
-    async fn apply(&self, _: &NamespacedName, _: &Said, _: &Epoch) {}
+    async fn apply(&self, _: &NamespacedName, said: &Said, epoch: &Epoch) -> Word {
+        if said.snapshot.seen.epoch == Some(epoch.number()) { Word::Good } else { Word::OfAnotherTime }
+    }
 
-    async fn report(&self, key: &NamespacedName, said: Said, (): ()) -> Result<Report, Unreported> {
+    async fn report(&self, key: &NamespacedName, said: Said, word: Word) -> Result<Report, Unreported> {
         self.measure(key, &said);
+        if word == Word::OfAnotherTime {
+            // All policies are looked at again when what was done before this epoch has been seen.
+            return Ok(Report { requeue: Requeue::AwaitChange, did: Did::Nothing });
+        }
         let did = if said.status == said.snapshot.status && said.events.is_empty() {
             Did::Nothing
         } else {
@@ -410,11 +433,7 @@ async fn write(client: &Client, key: &NamespacedName, said: &Said) -> Result<Res
             patch.insert(field.to_owned(), serde_json::Value::Null);
         }
     }
-    let plural = match PolicyKind::of(key) {
-        PolicyKind::Namespaced => "garbagecollectionpolicies",
-        PolicyKind::Cluster => "clustergarbagecollectionpolicies",
-    };
-    let resource = (&version, plural);
+    let resource = (&version, PolicyKind::of(key).plural());
     write_status(client, resource, key, &said.snapshot.seen.uid, &patch).await
 }
 

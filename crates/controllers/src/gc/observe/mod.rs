@@ -15,6 +15,7 @@ use std::sync::Arc;
 use api::garbage_collection::{Accepted, Finalizing};
 use api::limits::FINALIZING_MAX;
 use api::{AuthorUnknown, GarbageCollectionPolicyStatus, Rails};
+use chassis::takeover::{Shown, Written};
 use chassis::{
     ApiError, Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, MetricName, Parked, Pushed,
     Representation, Resource, count,
@@ -91,6 +92,18 @@ pub(super) struct Counted {
     counts: Vec<(Scope, Option<u64>)>,
     /// Why they could not be, in the last of these places.
     error: Option<ApiError>,
+}
+
+impl Shown for Observed {
+    fn has_shown(&self, kind: usize, there: &[Written]) -> bool {
+        let Some(kind) = PolicyKind::ALL.get(kind) else { return false };
+        let known = self.policies().filter(|(key, _)| PolicyKind::of(key) == *kind);
+        let is_shown = |written: &Written| {
+            let known = self.policy(&written.key);
+            known.is_some_and(|known| written.is_shown_by(Some(&known.uid), known.version.as_ref()))
+        };
+        known.count() == there.len() && there.iter().all(is_shown)
+    }
 }
 
 impl Observed {

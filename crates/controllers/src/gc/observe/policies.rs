@@ -9,7 +9,8 @@ use std::sync::Arc;
 use api::garbage_collection::{Accepted, Action, PolicyMode, TargetResource};
 use api::{Author, AuthorUnknown, GarbageCollectionPolicySpec, GarbageCollectionPolicyStatus, Rail, Rails};
 use chassis::{
-    Continuity, FeedId, FeedTarget, InvalidServiceAccount, Pushed, Representation, ServiceAccountName, View,
+    Continuity, FeedId, FeedTarget, InvalidServiceAccount, Pushed, Representation, Resource,
+    ServiceAccountName, View,
 };
 use control::{MassChange, MassChangeRules};
 use gc::{Invalid, Policy, Rule, Written};
@@ -134,12 +135,34 @@ impl PolicyKind {
         }
     }
 
-    /// What they are watched as.
-    pub(in super::super) fn target(self) -> FeedTarget {
+    /// What they are called in paths.
+    pub(in super::super) const fn plural(self) -> &'static str {
+        match self {
+            Self::Namespaced => "garbagecollectionpolicies",
+            Self::Cluster => "clustergarbagecollectionpolicies",
+        }
+    }
+
+    fn kind(self) -> GroupVersionKind {
         let api_version =
             units::ApiVersion { group: api::GROUP.to_owned(), version: api::VERSION.to_owned() };
+        GroupVersionKind { api_version, kind: self.name().to_owned() }
+    }
+
+    /// Where they lie.
+    pub(in super::super) fn resource(self) -> Resource {
+        Resource {
+            kind: self.kind(),
+            plural: self.plural().to_owned(),
+            namespaced: self == Self::Namespaced,
+            verbs: Vec::new(),
+        }
+    }
+
+    /// What they are watched as.
+    pub(in super::super) fn target(self) -> FeedTarget {
         FeedTarget {
-            kind: GroupVersionKind { api_version, kind: self.name().to_owned() },
+            kind: self.kind(),
             namespace: None,
             selector: Pushed::default(),
             representation: Representation::Full,

@@ -33,6 +33,8 @@ pub(in super::super) struct Snapshot {
 /// What the loop sees of a policy.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Seen {
+    /// The epoch in which it was seen, after all that was done before it.
+    pub(super) epoch: Option<u64>,
     pub(super) uid: Uid,
     pub(super) generation: Option<i64>,
     pub(super) spec: Result<Arc<Policy>, Unusable>,

@@ -344,6 +344,7 @@ mod tests {
             verbs: Vec::new(),
         };
         Seen {
+            epoch: None,
             uid: units::Uid::from("u"),
             generation: Some(generation),
             spec: Ok(Arc::new(Policy::compile(&policy, &Rails::new("grounds")).unwrap())),
