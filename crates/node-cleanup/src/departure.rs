@@ -127,7 +127,7 @@ impl Departure<'_> {
     /// Nobody has deleted the node: whoever wrote the record, it is left alone.
     fn not_deleted(&self, now: Timestamp) -> Decision {
         let blocker = Blocker {
-            reason: "NodeNotDeleted".to_owned(),
+            reason: DepartureBlocker::NodeNotDeleted.name().to_owned(),
             message: "nobody has deleted the node, so nothing is done to it: delete this record, or the node"
                 .to_owned(),
             ..Blocker::default()
@@ -357,6 +357,8 @@ impl<'a> Deciding<'a> {
                 "the departure (`groundskeeper nodes extend` gives it more time, `release` lets the node go)";
             (words.to_owned(), deadline.0)
         });
+        let said = self.departure.drain.timeout();
+        let drain = said.map_or(drain, |said| drain.min(said));
         let parts = [
             whole,
             of_step(DRAIN_STEP, drain, "the drain"),
@@ -387,7 +389,8 @@ fn paused(Said { by, at, why }: &Said) -> Blocker {
     let since = whole(at.0).0;
     let message =
         format!("{by} has paused the departure at {since}{why}; `groundskeeper nodes resume` lets it go on");
-    Blocker { reason: "Paused".to_owned(), message: plain(&message, MESSAGE_CHARS_MAX), ..Blocker::default() }
+    let reason = DepartureBlocker::Paused.name().to_owned();
+    Blocker { reason, message: plain(&message, MESSAGE_CHARS_MAX), ..Blocker::default() }
 }
 
 /// Whether the node gets no more pods and no more traffic.

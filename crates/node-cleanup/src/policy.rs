@@ -33,6 +33,8 @@ pub struct Policy {
     pub deadlines: Limits,
     /// How long the record of a departure is kept that has ended.
     pub records_kept: Span,
+    /// Whether it only plans: one that acts decides before it.
+    pub only_plans: bool,
     nodes: Selector,
     is_of_control_plane: bool,
 }
@@ -98,6 +100,7 @@ impl Policy {
                 RECORDS_KEPT_SECONDS,
                 (RECORDS_KEPT_SECONDS_MIN, RECORDS_KEPT_SECONDS_MAX),
             )?,
+            only_plans: spec.dry_run,
             nodes: Selector::compile(spec.node_selector.as_ref())?,
             is_of_control_plane: unlocks_control_plane(policy),
         })
@@ -115,12 +118,13 @@ impl Policy {
         }
     }
 
-    /// Which of several policies decides of a node: that with the highest priority, and of equals the first by name.
+    /// Which of several policies decides of a node: one that acts before one that only plans, then that with the highest
+    /// priority, and of equals the first by name.
     pub fn of<'p>(policies: impl IntoIterator<Item = &'p Self>, labels: &impl Labelled) -> Option<&'p Self> {
-        policies
-            .into_iter()
-            .filter(|policy| policy.governs(labels) == Governs::Yes)
-            .min_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)))
+        policies.into_iter().filter(|policy| policy.governs(labels) == Governs::Yes).min_by(|a, b| {
+            let acting = a.only_plans.cmp(&b.only_plans);
+            acting.then_with(|| b.priority.cmp(&a.priority)).then_with(|| a.name.cmp(&b.name))
+        })
     }
 }
 
@@ -202,6 +206,14 @@ mod tests {
         assert_eq!(&*Policy::of(&policies, &labels(&[])).unwrap().name, "a");
         let high = policy("z", json!({"priority": 1}));
         assert_eq!(&*Policy::of(policies.iter().chain([&high]), &labels(&[])).unwrap().name, "z");
+    }
+
+    #[test]
+    fn one_that_only_plans_takes_no_node_from_one_that_acts() {
+        let plans = policy("plans", json!({"priority": 9, "dryRun": true}));
+        let acts = policy("acts", json!({}));
+        assert_eq!(&*Policy::of([&plans, &acts], &labels(&[])).unwrap().name, "acts");
+        assert_eq!(&*Policy::of([&plans], &labels(&[])).unwrap().name, "plans");
     }
 
     #[test]

@@ -24,11 +24,15 @@ pub enum DepartureBlocker {
     DryRun,
     /// The policy rests.
     PolicyPaused,
+    /// Somebody has stopped the departure.
+    Paused,
+    /// There is a record, and nobody has deleted the node.
+    NodeNotDeleted,
 }
 
 impl DepartureBlocker {
     /// All of them, for the reference page.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::WaitsForTurn,
         Self::WaitsForGroup,
         Self::StormBrake,
@@ -37,6 +41,8 @@ impl DepartureBlocker {
         Self::InvalidRecord,
         Self::DryRun,
         Self::PolicyPaused,
+        Self::Paused,
+        Self::NodeNotDeleted,
     ];
 
     /// The word that programs may read.
@@ -50,6 +56,8 @@ impl DepartureBlocker {
             Self::InvalidRecord => "InvalidRecord",
             Self::DryRun => "DryRun",
             Self::PolicyPaused => "PolicyPaused",
+            Self::Paused => "Paused",
+            Self::NodeNotDeleted => "NodeNotDeleted",
         }
     }
 
@@ -66,7 +74,7 @@ impl DepartureBlocker {
                 "More of the policy's nodes leave or are not ready than `concurrency.stormBrakePercent` lets pass. Departures that have begun go on; the others begin when enough nodes are ready again, or the number is raised."
             }
             Self::DeadlinePassed => {
-                "The departure has taken longer than `deadlines.total`, its drain than `deadlines.drain`, or the detachment of its volumes than `deadlines.volumeDetach`. It goes on; `groundskeeper nodes extend` gives the departure more time, `release` lets the node go."
+                "The departure has taken longer than `deadlines.total`, its drain than `deadlines.drain` or `drain.timeoutSeconds`, or the detachment of its volumes than `deadlines.volumeDetach`. It goes on; `groundskeeper nodes extend` gives the departure more time, `release` lets the node go."
             }
             Self::ActFailed => {
                 "Something that was decided could not be done, such as to cordon the node. The message says what and why; it is tried again."
@@ -76,6 +84,12 @@ impl DepartureBlocker {
             }
             Self::DryRun => "The policy has `dryRun: true`. Nothing is done until it is unset.",
             Self::PolicyPaused => "The policy has `paused: true`. Nothing goes on until it is unset.",
+            Self::Paused => {
+                "Somebody has paused the departure; the message says who, when and why. `groundskeeper nodes resume` lets it go on."
+            }
+            Self::NodeNotDeleted => {
+                "Somebody has created a record for a node that nobody has deleted. Nothing is done to the node. Delete the record, or the node."
+            }
         }
     }
 }

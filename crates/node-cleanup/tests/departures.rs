@@ -340,6 +340,23 @@ fn a_node_that_is_gone_before_its_time_is_lost_and_said_so() {
 }
 
 #[test]
+fn a_drain_that_takes_longer_than_was_said_for_it_is_late_and_goes_on() {
+    let mut world = World::with(json!({"drain": {"timeoutSeconds": 60}})).pod("kept");
+    world.pods.get_mut("kept").unwrap()["metadata"]["annotations"] =
+        json!({"groundskeeper.dev/protect": "true"});
+    let is_late = |world: &World| world.status.blockers.iter().any(|one| one.reason == "DeadlinePassed");
+    world.turn();
+    world.turn();
+    let wake = world.decision().wake_at.unwrap();
+    assert!(!is_late(&world) && wake.duration_since(world.now).as_secs() <= 60, "{wake}");
+    world.pass(60);
+    world.turn();
+    assert!(is_late(&world), "{:?}", world.status.blockers);
+    world.pods.get_mut("kept").unwrap()["metadata"]["annotations"] = Value::Null;
+    assert_eq!(world.play(), CleanupPhase::Completed);
+}
+
+#[test]
 fn a_deadline_that_has_passed_is_said_and_can_be_extended() {
     let mut world = World::with(json!({"deadlines": {"total": "10s"}})).volume();
     world.play();

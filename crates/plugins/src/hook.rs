@@ -8,12 +8,12 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{Method, StatusCode};
 use node_cleanup::contract::{self, Checked, Described, Executed, Planned, Request, Task};
-use node_cleanup::settings::SettingsSchema;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::builtin::{Builtin, Desk, Trouble, ours};
+use crate::declared::Terms;
 use crate::limits::EXTRA_HEADERS_MAX;
 use crate::outbound::{Answer, Call, Reach, Trust, Url, header_name};
 use crate::settings::{self, read};
@@ -219,24 +219,16 @@ impl Builtin for HttpHook {
 #[derive(Clone, Debug)]
 pub(crate) struct Declared {
     pub(crate) endpoint: Endpoint,
-    pub(crate) schema: Map<String, Value>,
-    pub(crate) compiled: SettingsSchema,
-    pub(crate) concurrency: u32,
-}
-
-impl Declared {
-    fn met_by(&self, settings: &Map<String, Value>) -> Result<(), Trouble> {
-        self.compiled.check(settings).map_err(|fault| Trouble::Settings(fault.to_string()))
-    }
+    pub(crate) terms: Terms,
 }
 
 impl Builtin for Declared {
     fn schema(&self) -> Map<String, Value> {
-        self.schema.clone()
+        self.terms.schema.clone()
     }
 
     fn concurrency(&self) -> u32 {
-        self.concurrency
+        self.terms.concurrency
     }
 
     fn describe<'a>(&'a self, desk: &'a Desk) -> BoxFuture<'a, Result<Described, Trouble>> {
@@ -249,7 +241,7 @@ impl Builtin for Declared {
         settings: &'a Map<String, Value>,
     ) -> BoxFuture<'a, Result<Checked, Trouble>> {
         async {
-            self.met_by(settings)?;
+            self.terms.met_by(settings)?;
             self.endpoint.check(desk, settings).await
         }
         .boxed()
@@ -257,7 +249,7 @@ impl Builtin for Declared {
 
     fn plan<'a>(&'a self, desk: &'a Desk, task: &'a Task) -> BoxFuture<'a, Result<Planned, Trouble>> {
         async {
-            self.met_by(&task.settings)?;
+            self.terms.met_by(&task.settings)?;
             self.endpoint.plan(desk, task.clone()).await
         }
         .boxed()
@@ -265,7 +257,7 @@ impl Builtin for Declared {
 
     fn execute<'a>(&'a self, desk: &'a Desk, task: &'a Task) -> BoxFuture<'a, Result<Executed, Trouble>> {
         async {
-            self.met_by(&task.settings)?;
+            self.terms.met_by(&task.settings)?;
             self.endpoint.execute(desk, task.clone()).await
         }
         .boxed()

@@ -11,13 +11,13 @@ use futures::future::BoxFuture;
 use http::Request as HttpRequest;
 use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use node_cleanup::contract::{self, Checked, Described, Executed, Planned, Request, Task};
-use node_cleanup::settings::SettingsSchema;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::builtin::{Builtin, Desk, Trouble, healthy, ours, planned};
+use crate::declared::Terms;
 use crate::limits::{
     JOB_CALL_TIMEOUT, JOB_CONTAINERS_MAX, JOB_KEPT_SECONDS, JOB_KEPT_SECONDS_MIN, JOB_POLL_SECONDS,
 };
@@ -374,31 +374,23 @@ impl Builtin for JobHook {
 pub(crate) struct Declared {
     pub(crate) name: String,
     pub(crate) jobs: Jobs,
-    pub(crate) schema: Map<String, Value>,
-    pub(crate) compiled: SettingsSchema,
-    pub(crate) concurrency: u32,
-}
-
-impl Declared {
-    fn met_by(&self, settings: &Map<String, Value>) -> Result<(), Trouble> {
-        self.compiled.check(settings).map_err(|fault| Trouble::Settings(fault.to_string()))
-    }
+    pub(crate) terms: Terms,
 }
 
 impl Builtin for Declared {
     fn schema(&self) -> Map<String, Value> {
-        self.schema.clone()
+        self.terms.schema.clone()
     }
 
     fn concurrency(&self) -> u32 {
-        self.concurrency
+        self.terms.concurrency
     }
 
     fn describe<'a>(&'a self, _: &'a Desk) -> BoxFuture<'a, Result<Described, Trouble>> {
         let described = Described {
             name: self.name.clone(),
             version: String::new(),
-            settings_schema: Some(self.schema.clone()),
+            settings_schema: Some(self.terms.schema.clone()),
         };
         async { Ok(described) }.boxed()
     }
@@ -409,7 +401,7 @@ impl Builtin for Declared {
         settings: &'a Map<String, Value>,
     ) -> BoxFuture<'a, Result<Checked, Trouble>> {
         async {
-            self.met_by(settings)?;
+            self.terms.met_by(settings)?;
             self.jobs.check(desk, settings).await
         }
         .boxed()
@@ -417,7 +409,7 @@ impl Builtin for Declared {
 
     fn plan<'a>(&'a self, desk: &'a Desk, task: &'a Task) -> BoxFuture<'a, Result<Planned, Trouble>> {
         async {
-            self.met_by(&task.settings)?;
+            self.terms.met_by(&task.settings)?;
             Ok(self.jobs.plan(desk, task))
         }
         .boxed()
@@ -425,7 +417,7 @@ impl Builtin for Declared {
 
     fn execute<'a>(&'a self, desk: &'a Desk, task: &'a Task) -> BoxFuture<'a, Result<Executed, Trouble>> {
         async {
-            self.met_by(&task.settings)?;
+            self.terms.met_by(&task.settings)?;
             self.jobs.execute(desk, task).await
         }
         .boxed()

@@ -43,8 +43,8 @@ pub struct DrainSettings {
     /// Whether pods are deleted instead of evicted, past all disruption budgets. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disable_eviction: Option<bool>,
-    /// Seconds after which a drain that has not ended is a failure, 1 to 604,800; 0 never gives up. Default: 0 for a
-    /// maintenance; for a deletion `deadlines.drain` says it.
+    /// Seconds after which a drain has taken too long, 1 to 604,800; 0 is never. A maintenance has then failed, and asks
+    /// no pod any more; a deletion is reported as late and goes on, as after `deadlines.drain`, whichever is first. Default: 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 604_800))]
     pub timeout_seconds: Option<i64>,

@@ -81,7 +81,13 @@ pub fn start(foundation: Foundation) {
         supervisor.clone(),
         Arc::clone(&clock),
     );
-    let ground = Ground::start(&feeds, works.clone(), (plugins, admission), leadership.clone(), &health);
+    let ground = Ground::start(
+        &feeds,
+        works.clone(),
+        (plugins, admission),
+        leadership.clone(),
+        (&health, Arc::clone(&clock)),
+    );
     let running = Running { feeds: &feeds, leadership: &leadership, health: &health };
     running.run(
         Departures {

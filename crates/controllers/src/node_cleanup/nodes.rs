@@ -3,8 +3,8 @@
 //! The key is a node's name. Whatever else puts the finalizer on, a miss is repaired here; and it is taken off where no
 //! policy decides any more, so that it never keeps a node that nobody cleans up.
 //!
-//! Invariants: the finalizer is taken off only where every policy makes sense and none decides of the node, and never
-//! while the departure of this incarnation has a record.
+//! Invariants: the finalizer is taken off only where none of the policies that the server has decides of the node, or might
+//! if it made sense; and never while the departure of this incarnation has a record.
 
 use std::sync::Arc;
 
@@ -12,13 +12,14 @@ use api::node_cleanup::{DELETION_GUARD_LABEL, GuardedBecause, NODE_FINALIZER, No
 use api::{EventReason, NodeCleanup, NodeCleanupPolicy};
 use chassis::actuator::{Act, Outcome};
 use chassis::lease::Epoch;
+use chassis::objects;
 use chassis::reconcile::{Controller, Did, Report, Requeue};
 use chassis::{ApiError, Class, Classify as _};
 use control::Clock;
 use jiff::Timestamp;
 use views::Node;
 
-use super::apply::{Deeds, Held, Overtaken, Word};
+use super::apply::{self, Deeds, Held, Overtaken, Word};
 use super::departures::Trouble;
 use super::limits::{OVERTAKEN_PAUSE, UNREAD_PAUSE};
 use super::observe::{Governor, Ground};
@@ -127,7 +128,11 @@ impl Controller for Nodes {
                     ("the finalizer was not put on", outcome)
                 }
                 Deed::TakeOff(word, act) => {
-                    let outcome = self.deeds.finalizer(&plan.node, word.clone(), act.clone(), epoch).await;
+                    let outcome = match self.is_nobodys(&plan.node).await {
+                        Ok(true) => self.deeds.finalizer(&plan.node, word.clone(), act.clone(), epoch).await,
+                        Ok(false) => Outcome::Changed,
+                        Err(error) => Outcome::Failed(error),
+                    };
                     ("the finalizer was not taken off", outcome)
                 }
                 Deed::Begin(record) => {
@@ -167,6 +172,14 @@ impl Controller for Nodes {
 }
 
 impl Nodes {
+    /// Whether none of the policies that the server has decides of a node. Their watch may be behind that of the nodes, and
+    /// what it has shown since the plan was made counts as well.
+    async fn is_nobodys(&self, node: &Node) -> Result<bool, ApiError> {
+        let found = objects::list_metadata(self.deeds.client(), &apply::policy_resource()).await?;
+        let stock = self.ground.stock();
+        Ok(stock.knows_policies(&found) && matches!(stock.governor(node), Governor::Nobody))
+    }
+
     fn tell_that_it_ended(&self, node: &Node) {
         let note = "the maintenance was deleted, and what it had put on the node was taken off";
         let about = (&*node.metadata.name, node.metadata.uid.as_ref());

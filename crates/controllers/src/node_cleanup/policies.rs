@@ -53,7 +53,7 @@ impl Controller for Policies {
     const NAME: &'static str = "nodecleanuppolicy";
 
     async fn observe(&self, key: &String) -> Result<Option<Snapshot>, Trouble> {
-        let unread = self.ground.unread().map(|unread| unread.to_string());
+        let unread = self.ground.unheard().map(|unread| unread.to_string());
         let stock = self.ground.stock();
         let Some(policy) = stock.policy(key).cloned() else {
             for state in STATES {

@@ -41,15 +41,19 @@ pub const OVERRIDE_RIGHTS: [OverrideRight; 5] = [
 /// What is done with the Secrets that plugins are given, each granted by its name.
 pub const PLUGIN_SECRET_VERBS: [&str; 1] = ["get"];
 
-const READ: &[&str] = &["get", "list", "watch"];
-
 /// What is done with nodes, what runs on them, and our own kinds.
 pub const RIGHTS: &[Right] = &[
     cleanup(
         api::GROUP,
-        &["nodecleanuppolicies", RECORDS, "nodemaintenances", "drainrules", "cleanupplugins"],
-        READ,
+        &["nodecleanuppolicies", "nodemaintenances", "drainrules", "cleanupplugins"],
+        &["list", "watch"],
         "to know how nodes leave, and which do",
+    ),
+    cleanup(
+        api::GROUP,
+        &[RECORDS],
+        &["get", "list", "watch"],
+        "to go on where a departure was left, by whichever replica",
     ),
     cleanup(
         api::GROUP,
@@ -65,7 +69,7 @@ pub const RIGHTS: &[Right] = &[
     cleanup(
         api::GROUP,
         &[RECORDS],
-        &["create", "patch", "delete", RECORD_VERB],
+        &["create", "delete", RECORD_VERB],
         "to write down every departure, and to forget it after its time",
     ),
     cleanup(
@@ -75,18 +79,17 @@ pub const RIGHTS: &[Right] = &[
         "to take the finalizer off a node whose cleanup has ended",
     ),
     cleanup(
-        api::GROUP,
-        &["nodemaintenances"],
-        &["patch"],
-        "to keep a maintenance that is deleted until its node has been given back",
-    ),
-    cleanup(
         "",
         &["nodes"],
         &["get", "list", "watch", "patch"],
         "to see nodes that leave, to cordon and mark them, and to put the finalizer on and take it off",
     ),
-    cleanup("", &["pods"], READ, "to know which pods have to leave a node, and when they have left"),
+    cleanup(
+        "",
+        &["pods"],
+        &["list", "watch"],
+        "to know which pods have to leave a node, and when they have left",
+    ),
     cleanup("", &[EVICTIONS], &["create"], "to ask pods to leave, within their disruption budgets"),
     cleanup(
         "",
@@ -94,12 +97,8 @@ pub const RIGHTS: &[Right] = &[
         &["delete"],
         "to end pods past their budgets: only where `drain.disableEviction` or a rung of `escalation` says so",
     ),
-    cleanup(
-        "",
-        &["namespaces", "persistentvolumeclaims"],
-        &["list", "watch"],
-        "to know whether a pod's namespace is being deleted, and which volumes a pod holds",
-    ),
+    cleanup("", &["namespaces"], &["list", "watch"], "to know whether a pod's namespace is being deleted"),
+    cleanup("", &["persistentvolumeclaims"], &["get"], "to know which volumes the pods hold that stay"),
     cleanup("policy", &["poddisruptionbudgets"], &["list", "watch"], "to name the budget that keeps a pod"),
     cleanup(
         "storage.k8s.io",
@@ -130,7 +129,7 @@ pub const RIGHTS: &[Right] = &[
     plugins(
         "",
         &["nodes"],
-        &["patch"],
+        &["get", "patch"],
         Scope::Cluster,
         "to tell Portworx by a label to stay away from a node",
     ),
@@ -178,7 +177,7 @@ mod tests {
     fn a_plugin_touches_no_pod_and_of_nodes_no_more_than_a_label() {
         for right in RIGHTS.iter().filter(|right| right.component == Component::Plugins) {
             assert!(
-                !right.group.is_empty() || (right.resources, right.verbs) == (&["nodes"], &["patch"]),
+                !right.group.is_empty() || (right.resources, right.verbs) == (&["nodes"], &["get", "patch"]),
                 "{right:?}"
             );
         }

@@ -69,6 +69,21 @@ safeties! {
 }
 
 #[tokio::test]
+async fn no_node_is_let_go_while_its_policy_may_only_be_late() {
+    safeties::late_news().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_goes_on_with_a_departure_before_its_node_is_seen() {
+    safeties::late_nodes().await.unwrap();
+}
+
+#[tokio::test]
+async fn no_departure_is_over_while_its_node_may_only_be_unseen() {
+    safeties::lying_list().await.unwrap();
+}
+
+#[tokio::test]
 async fn many_nodes_leave_within_their_bounds_though_the_leader_dies() {
     crowd::thirty_nodes().await.unwrap();
 }

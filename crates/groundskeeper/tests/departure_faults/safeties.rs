@@ -6,7 +6,7 @@ use control::Mutant;
 use futures::future::join_all;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
-use testbed::faults::{Calls, Fault, Gate, Verb};
+use testbed::faults::{Calls, Fault, Gate, Refusal, Verb};
 
 use crate::bed::{Bed, Leaver, remove, unbounded};
 use crate::story::{Asked, evictions, is_completed, is_emptied_once, uid, writes};
@@ -124,6 +124,110 @@ pub(crate) async fn finalizers_of_others(mutant: Option<Mutant>) -> Found {
     holds(both.iter().any(|one| one == THEIRS), format!("theirs is lost: {both:?}"))?;
     operator.stop().await;
     Ok(())
+}
+
+/// A policy comes, and its watch is late: a node that has our finalizer already is nobody's, as far as we have seen.
+pub(crate) async fn late_news() -> Found {
+    let bed = Bed::turn(None).await;
+    let yard = Yard::in_cluster(bed.cluster, "late-news").await;
+    let (proxy, launch) = bed.rig().await;
+    let operator = bed.leader(launch).await;
+    let policies = || Calls::of("nodecleanuppolicies");
+    let late = proxy.on(policies().verb(Verb::Watch), Fault::freeze_watch());
+    let (first, second) = (Gate::new(), Gate::new());
+    proxy.on(policies().verb(Verb::List).nth(1), Fault::hold_after(&first));
+    proxy.on(policies().verb(Verb::List).nth(2), Fault::hold_before(&second));
+    yard.create(json!({
+        "apiVersion": "groundskeeper.dev/v1alpha1", "kind": "NodeCleanupPolicy", "metadata": {"name": "late-news"},
+        "spec": {"nodeSelector": {"matchLabels": {"yard": yard.name}}},
+    }))
+    .await;
+    let node = format!("{}-a", yard.name);
+    yard.cluster.add_kwok_node(&node).await.unwrap();
+    let kept = json!({"metadata": {"labels": {"yard": yard.name}, "finalizers": [FINALIZER]}});
+    yard.patch("Node", &node, kept).await;
+
+    let asked = tokio::time::timeout(SOON, first.arrived()).await.map_err(|_| "the server is not asked")?;
+    asked.release();
+    let again = tokio::time::timeout(SOON, second.arrived()).await.map_err(|_| "it is not asked again")?;
+    let found = yard.look("v1", "Node", &node).await.unwrap();
+    holds(finalizers(&found).contains(&FINALIZER.to_owned()), "the node was let go")?;
+    again.release();
+    late.lift();
+
+    let run = found["metadata"]["uid"].as_str().unwrap().to_owned();
+    let leaver = Leaver { node, run };
+    remove(&yard, &leaver).await;
+    is_completed(&yard, &leaver).await?;
+    operator.stop().await;
+    Ok(())
+}
+
+/// Whoever takes over knows of the departures, and has not heard of a node that came after its watch had stopped.
+pub(crate) async fn late_nodes() -> Found {
+    let bed = Bed::turn(None).await;
+    let yard = Yard::in_cluster(bed.cluster, "late-nodes").await;
+    let first = bed.leader(bed.plain()).await;
+    yard.policy(json!({"concurrency": unbounded()})).await;
+    let (proxy, launch) = bed.rig().await;
+    let second = launch.start(bed.cluster).await;
+    second.ready(bed.cluster).await;
+    let late = proxy.on(Calls::watches("nodes"), Fault::freeze_watch());
+    let leaver = leaver(&yard, "a").await;
+    yard.patch("NodeCleanupPolicy", &yard.name, json!({"spec": {"paused": true}})).await;
+    remove(&yard, &leaver).await;
+    each(&yard, std::slice::from_ref(&leaver), "has a record", |_| Ok(true)).await?;
+
+    let (asked, asked_again) = (Gate::new(), Gate::new());
+    proxy.on(Calls::of("nodes").verb(Verb::List).nth(1), Fault::hold_after(&asked));
+    proxy.on(Calls::of("nodes").verb(Verb::List).nth(2), Fault::hold_before(&asked_again));
+    first.kill();
+    for gate in [&asked, &asked_again] {
+        let held = tokio::time::timeout(SOON, gate.arrived()).await.map_err(|_| "the server is not asked")?;
+        is_waiting(&yard, &leaver).await?;
+        held.release();
+    }
+    late.lift();
+    yard.patch("NodeCleanupPolicy", &yard.name, json!({"spec": {"paused": false}})).await;
+    is_completed(&yard, &leaver).await?;
+    second.stop().await;
+    Ok(())
+}
+
+/// A listing of nodes shows none, though one is there that leaves.
+pub(crate) async fn lying_list() -> Found {
+    let bed = Bed::turn(None).await;
+    let yard = Yard::in_cluster(bed.cluster, "lying-list").await;
+    let (proxy, launch) = bed.rig().await;
+    let operator = bed.leader(launch).await;
+    yard.policy(json!({"concurrency": unbounded()})).await;
+    let leaver = leaver(&yard, "a").await;
+    yard.patch("NodeCleanupPolicy", &yard.name, json!({"spec": {"paused": true}})).await;
+    remove(&yard, &leaver).await;
+    each(&yard, std::slice::from_ref(&leaver), "has a record", |_| Ok(true)).await?;
+
+    let gate = Gate::new();
+    proxy.on(Calls::of("nodes").verb(Verb::Get).named(&*leaver.node).nth(1), Fault::hold_after(&gate));
+    proxy.on(Calls::lists("nodes").times(1), Fault::empty_list());
+    proxy.on(Calls::watches("nodes").already_open(), Fault::fail_watch(Refusal::expired()));
+    let held = tokio::time::timeout(SOON, gate.arrived()).await.map_err(|_| "the server is not asked")?;
+    held.release();
+    within(SOON, "the nodes are listed again", async || {
+        let listings = proxy.trace().reads(Verb::List, "nodes");
+        holds(listings >= 2, listings)
+    })
+    .await?;
+    is_waiting(&yard, &leaver).await?;
+    yard.patch("NodeCleanupPolicy", &yard.name, json!({"spec": {"paused": false}})).await;
+    is_completed(&yard, &leaver).await?;
+    operator.stop().await;
+    Ok(())
+}
+
+async fn is_waiting(yard: &Yard, leaver: &Leaver) -> Found {
+    let record = yard.record(&leaver.run).await.ok_or("there is no record")?;
+    let phase = record["status"]["phase"].as_str().unwrap_or("Waiting");
+    holds(phase == "Waiting", format!("it is {phase}, though its node is there: {}", record["status"]))
 }
 
 /// Three of four nodes leave, where one may be missing.

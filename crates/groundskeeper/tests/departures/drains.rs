@@ -84,12 +84,33 @@ async fn a_pod_of_a_daemon_set_stays_and_what_dies_anyway_goes() {
     let yard = Yard::new("daemon").await;
     yard.policy(json!({})).await;
     let node = yard.node("a").await;
+    let size = json!({"storage": "1Gi"});
+    let claim = json!({"namespace": yard.namespace, "name": "data"});
+    yard.create(json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "daemon-data"},
+        "spec": {"capacity": size, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}, "claimRef": claim,
+            "storageClassName": ""},
+    }))
+    .await;
+    yard.create(json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": yard.namespace},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": "daemon-data",
+            "storageClassName": ""},
+    }))
+    .await;
+    yard.create(json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": {"name": "daemon-data"},
+        "spec": {"attacher": "csi.example.com", "nodeName": node, "source": {"persistentVolumeName": "daemon-data"}},
+    }))
+    .await;
     yard.create(json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet",
         "metadata": {"name": "agent", "namespace": yard.namespace},
         "spec": {"selector": {"matchLabels": {"app": "agent"}}, "template": {
             "metadata": {"labels": {"app": "agent"}},
             "spec": {"nodeSelector": {"yard": "daemon"}, "tolerations": [{"operator": "Exists"}],
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
                 "containers": [{"name": "a", "image": "example.invalid/a"}]},
         }},
     }))
@@ -112,6 +133,8 @@ async fn a_pod_of_a_daemon_set_stays_and_what_dies_anyway_goes() {
     );
     assert!(yard.asked_to_leave("alone") > 0);
     assert_eq!(yard.asked_to_leave("agent"), 0, "nobody evicts a pod that would come back at once");
+    let attached = yard.look("storage.k8s.io/v1", "VolumeAttachment", "daemon-data").await;
+    assert!(attached.is_some(), "nobody waited for the volume of a pod that stays");
     yard.remove("apps/v1", "DaemonSet", "agent").await;
 }
 

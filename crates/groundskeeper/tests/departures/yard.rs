@@ -69,7 +69,8 @@ impl Yard {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         match kind {
-            "Pod"
+            "PersistentVolumeClaim"
+            | "Pod"
             | "Deployment"
             | "ReplicaSet"
             | "DaemonSet"

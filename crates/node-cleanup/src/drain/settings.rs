@@ -4,6 +4,7 @@ use api::limits::GRACE_PERIOD_SECONDS_MAX;
 use api::node_cleanup::{DrainSettings, EscalationRung};
 use api::selector::{InvalidSelector, Selector};
 use jiff::SignedDuration;
+use units::Span;
 
 use super::ladder::{InvalidRung, Ladder};
 use crate::limits::{DRAIN_TIMEOUT_SECONDS_MAX, VOLUME_PODS_MAX};
@@ -108,6 +109,12 @@ impl Settings {
     /// The same with a ladder that a stuck drain climbs.
     pub fn escalating(self, rungs: &[EscalationRung]) -> Result<Self, InvalidSettings> {
         Ok(Self { ladder: Ladder::compile(rungs)?, ..self })
+    }
+
+    /// How long the drain may take, if that was said.
+    pub fn timeout(&self) -> Option<Span> {
+        let seconds = u64::try_from(self.timeout?.as_secs()).ok()?;
+        Some(Span::from_seconds(seconds))
     }
 
     /// Why the node is drained.

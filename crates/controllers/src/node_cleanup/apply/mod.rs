@@ -111,20 +111,20 @@ impl Deeds {
         let evidence = Evidence::default()
             .with("finalizer", NODE_FINALIZER)
             .with("policy", format!("NodeCleanupPolicy/{}", record.spec.policy));
-        self.act_on_node(node, Word::of(record), evidence, act, epoch).await
+        self.act_on_node((node, None), (Word::of(record), evidence), act, epoch).await
     }
 
-    /// Puts our finalizer on a node, or takes it off one, on a policy's word.
+    /// Puts our finalizer on a node, or takes it off one that is as it was seen, on a policy's word.
     pub(super) async fn finalizer(&self, node: &Node, word: Word, act: Act, epoch: &Epoch) -> Outcome {
         let evidence = Evidence::default().with("finalizer", NODE_FINALIZER);
-        self.act_on_node(node, word, evidence, act, epoch).await
+        let version = node.metadata.resource_version.clone().filter(|_| !matches!(act, Act::AddFinalizer(_)));
+        self.act_on_node((node, version), (word, evidence), act, epoch).await
     }
 
     async fn act_on_node(
         &self,
-        node: &Node,
-        word: Word,
-        evidence: Evidence,
+        (node, resource_version): (&Node, Option<ResourceVersion>),
+        (word, evidence): (Word, Evidence),
         act: Act,
         epoch: &Epoch,
     ) -> Outcome {
@@ -134,7 +134,7 @@ impl Deeds {
             namespace: String::new(),
             name: node.metadata.name.clone(),
             uid,
-            resource_version: None,
+            resource_version,
             act_as: None,
         };
         self.carry_out(target, word.grounds(Purpose::Departure, evidence), act, epoch).await
@@ -190,6 +190,11 @@ pub(super) fn claim_resource() -> Resource {
 /// Policies.
 pub(super) fn policy_resource() -> Resource {
     resource(kind("groundskeeper.dev/v1alpha1", "NodeCleanupPolicy"), "nodecleanuppolicies", false)
+}
+
+/// Drain rules.
+pub(super) fn rule_resource() -> Resource {
+    resource(kind("groundskeeper.dev/v1alpha1", "DrainRule"), "drainrules", false)
 }
 
 /// Maintenances.

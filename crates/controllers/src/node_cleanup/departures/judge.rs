@@ -56,7 +56,7 @@ impl Sight {
         self.add_blockers(&mut status, &before, at.now);
         status.observed_generation = record.metadata.generation;
         conditions::dress(&mut status, &before, at.now);
-        let is_same = report::is_same(&before, &status);
+        let is_same = before == status;
         let only_counts = !is_same && self.has_counted_lately && report::only_counts(&before, &status);
         let writes = !is_same && !only_counts;
         let wake = match (wake_at, only_counts) {

@@ -75,6 +75,10 @@ impl Departures {
         }
         let course = self.course(key, record);
         let Some(place) = self.place(key, record) else { return Ok(Err(Unseen::Reading)) };
+        if place.node.is_none() && self.has_its_node(record).await? {
+            self.ground.relist_nodes();
+            return Ok(Err(Unseen::Reading));
+        }
         let Ok(around) = self.around(key, &place).await else { return Ok(Err(Unseen::Reading)) };
         let fields = self.fields(place.node.as_deref(), course.as_deref()).await?;
         if place.is_under_way
@@ -116,6 +120,15 @@ impl Departures {
         };
         let is_under_way = !is_waiting || (goes && turn == Turn::Begins);
         Some(Place { node, turn, pace, rests, rules: stock.rules(), is_under_way })
+    }
+
+    /// Whether the server has the node of a record, though no watch shows it: a departure that is over does not begin again.
+    async fn has_its_node(&self, record: &NodeCleanup) -> Result<bool, Trouble> {
+        let resource = apply::node_resource();
+        let object = ObjectRef { resource: &resource, namespace: None, name: &record.spec.node_name };
+        let found = objects::look_at(self.deeds.client(), object).await.map_err(Trouble::Reading)?;
+        let uid = found.as_ref().and_then(|node| node.pointer("/metadata/uid")?.as_str());
+        Ok(uid == Some(&*record.spec.node_uid))
     }
 
     /// The node and all around it; none if that node is gone. Around one that waits nothing is looked at.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use api::node_cleanup::{CleanupPhase, NodeCleanup, NodeMaintenance};
 use api::{CleanupPlugin, DrainRule, NodeCleanupPolicy};
-use chassis::{Representation, View};
+use chassis::takeover::{Shown, Written};
+use chassis::{Representation, Resource, View};
 use units::{GroupVersionKind, ResourceVersion};
 use views::{DisruptionBudget, Node, Object, VolumeAttachment};
 
+use super::super::apply;
 use super::shelf::{Change, Shelf, Shelved};
 use super::stock::{Stock, is_held, is_over, phase, run};
 use super::{Ground, Unread, WHOLE, Wakes, kind};
@@ -415,5 +417,30 @@ impl Stock {
             (daemon_sets, DaemonSet)
         );
         None
+    }
+}
+
+/// The kinds that decide how nodes leave, in the order in which [`Stock`] is asked whether it shows them.
+pub(super) fn deciding() -> Vec<Resource> {
+    vec![
+        apply::policy_resource(),
+        apply::rule_resource(),
+        apply::plugin_resource(),
+        apply::record_resource(),
+        apply::maintenance_resource(),
+        apply::node_resource(),
+    ]
+}
+
+impl Shown for Stock {
+    fn has_shown(&self, kind: usize, there: &[Written]) -> bool {
+        match kind {
+            0 => self.policies.has_shown(there),
+            1 => self.rules.has_shown(there),
+            2 => self.plugins.has_shown(there),
+            3 => self.records.has_shown(there),
+            4 => self.maintenances.has_shown(there),
+            _ => self.nodes.has_shown(there),
+        }
     }
 }

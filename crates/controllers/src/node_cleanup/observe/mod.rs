@@ -3,7 +3,8 @@
 //! Every kind has a task of its own, which takes in what its watch shows and says who is concerned. The pods of a node are
 //! watched only while it is being emptied, so that memory grows with the nodes that leave and not with the cluster.
 //!
-//! Invariant: nothing is decided before all that decides has been read once, and while its watch is not live.
+//! Invariant: nothing is decided before all that decides has been read once, and while its watch is not live; nor, in an epoch,
+//! before all has been seen that was done before it.
 
 mod guard;
 mod kinds;
@@ -17,9 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chassis::lease::Leadership;
 use chassis::reconcile::{Cause, Work};
+use chassis::takeover::Takeover;
 use chassis::{
-    Continuity, Feed, FeedEvent, FeedId, FeedTarget, Feeds, Health, MetricName, Pushed, Representation, View,
+    Check, Continuity, Feed, FeedEvent, FeedId, FeedTarget, Feeds, Health, MetricName, Metrics, Pushed,
+    Representation, View,
 };
+use control::Clock;
+use jiff::Timestamp;
 use plugins::Plugins;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -89,6 +94,12 @@ pub(super) struct Ground {
     pub(super) leadership: Leadership,
 }
 
+/// Who is told how it stands.
+struct Told {
+    check: Check,
+    metrics: Metrics,
+}
+
 impl std::fmt::Debug for Ground {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ground").finish_non_exhaustive()
@@ -102,7 +113,7 @@ impl Ground {
         works: Works,
         (plugins, admission): (Plugins, Admission),
         leadership: Leadership,
-        health: &Health,
+        (health, clock): (&Health, Arc<dyn Clock>),
     ) -> Self {
         let (pod_sink, pod_events) = mpsc::channel(chassis::limits::FEED_QUEUE_EVENTS);
         let ground = Self {
@@ -128,10 +139,11 @@ impl Ground {
         feeds
             .supervisor
             .spawn("pods of nodes that leave", ground.clone().follow_pods(pod_events, stop.clone()));
-        let check = health.check("node cleanup");
+        let told = Told { check: health.check("node cleanup"), metrics: feeds.metrics.clone() };
+        let takeover = Takeover::new(feeds.client.clone(), kinds::deciding());
         feeds
             .supervisor
-            .spawn("turns of departures", ground.clone().keep_turns(check, feeds.metrics.clone(), stop));
+            .spawn("turns of departures", ground.clone().keep_turns((takeover, clock), told, stop));
         ground
     }
 
@@ -191,39 +203,53 @@ impl Ground {
     }
 
     /// Says every so often whose turn it is, and looks at all keys when this replica begins to lead.
-    async fn keep_turns(mut self, check: chassis::Check, metrics: chassis::Metrics, stop: CancellationToken) {
+    async fn keep_turns(
+        mut self,
+        (mut takeover, clock): (Takeover, Arc<dyn Clock>),
+        told: Told,
+        stop: CancellationToken,
+    ) {
+        let Told { check, metrics } = told;
         let (mut led, mut was_read) = (None, false);
         while !stop.is_cancelled() {
+            self.take_over(&mut takeover, clock.now());
             let leads = self.leadership.epoch().map(|epoch| epoch.number());
             if led != leads {
                 led = leads;
                 let wakes = self.begin_anew();
                 self.wake(wakes, Cause::Changed);
             }
-            let unread = self.unread();
-            if unread.is_none() && !was_read {
+            let is_read = self.unread().is_none();
+            if is_read && !was_read {
                 let wakes = Wakes::all(&self.stock());
                 self.wake(wakes, Cause::Changed);
             }
-            was_read = unread.is_none();
-            match unread {
-                None => {
-                    check.pass();
-                    let wakes = self.stock().give_turns();
-                    self.wake(wakes, Cause::Changed);
-                }
+            was_read = is_read;
+            if is_read {
+                let wakes = self.stock().give_turns();
+                self.wake(wakes, Cause::Changed);
+            }
+            match self.unheard() {
                 Some(Unread::Reading(what)) => check.fail(&format!("{what} are being read")),
-                // It parks alone: what else we do goes on.
-                Some(Unread::Parked(_)) => check.pass(),
+                // What is parked, parks alone: what else we do goes on.
+                None | Some(Unread::Parked(_)) => check.pass(),
             }
             let finalized = i64::try_from(self.stock().finalized()).unwrap_or(i64::MAX);
             metrics.set(MetricName::OldNodesWithFinalizer, &[], finalized);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.leadership.changed() => {}
+                answer = takeover.next_answer() => takeover.settle(answer, clock.now()),
                 () = tokio::time::sleep(TURNS_INTERVAL) => {}
             }
         }
+    }
+
+    fn take_over(&self, takeover: &mut Takeover, now: Timestamp) {
+        let epoch = self.leadership.epoch();
+        let mut stock = self.stock();
+        takeover.go_on(epoch.as_ref(), &*stock, now);
+        stock.taken_over = takeover.done_in();
     }
 
     /// Whoever leads watches the pods of its departures; nobody else does.
@@ -241,10 +267,23 @@ impl Ground {
         lock(&self.stock)
     }
 
-    /// What has not been read, or is not live; none if all is.
+    /// What keeps us from deciding anything; none if nothing does. Whoever leads has to know what was done before.
     pub(super) fn unread(&self) -> Option<Unread> {
+        let epoch = self.leadership.epoch().map(|epoch| epoch.number());
+        let is_behind = epoch.is_some() && self.stock().taken_over != epoch;
+        self.unheard().or_else(|| is_behind.then_some(Unread::Reading("the last leader's writes")))
+    }
+
+    /// What has not been read, or is not live; none if all is.
+    pub(super) fn unheard(&self) -> Option<Unread> {
         let silent = lock(&self.feeds).iter().find(|(_, feed)| !feed.is_live()).map(|(name, _)| *name);
         self.stock().unread().or_else(|| silent.map(Unread::Reading))
+    }
+
+    /// Nodes are not as their watch has shown: it is to show them anew.
+    pub(super) fn relist_nodes(&self) {
+        let feeds = lock(&self.feeds);
+        feeds.iter().filter(|(name, _)| *name == views::Node::NAME).for_each(|(_, feed)| feed.relist());
     }
 
     /// The server could not be heard for a while: what it has to say may not have reached us either.

@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chassis::FeedEvent;
-use units::NamespacedName;
+use chassis::takeover::Written;
+use units::{NamespacedName, ResourceVersion, Uid};
 
 /// An object that stands on a shelf.
 pub(super) trait Shelved {
     /// Where it stands.
     fn key(&self) -> NamespacedName;
+
+    /// Which incarnation it is, in which version.
+    fn identity(&self) -> (Option<Uid>, Option<ResourceVersion>);
 }
 
 /// What a watch has shown of one kind.
@@ -104,6 +108,17 @@ impl<V: Shelved> Shelf<V> {
         gone.iter().map(|key| self.lose(key)).collect()
     }
 
+    /// Whether these are shown to be there, and no others. What cannot be understood is there in any version.
+    pub(super) fn has_shown(&self, there: &[Written]) -> bool {
+        let is_shown = |written: &Written| {
+            let known = self.held.get(&written.key).map(|object| object.identity());
+            known.is_some_and(|(uid, version)| written.is_shown_by(uid.as_ref(), version.as_ref()))
+                || self.unreadable.contains(&written.key)
+        };
+        let others = self.unreadable.iter().filter(|key| !self.held.contains_key(*key));
+        self.held.len() + others.count() == there.len() && there.iter().all(is_shown)
+    }
+
     /// Whether all that there is has been seen once.
     pub(super) const fn is_read(&self) -> bool {
         self.is_read
@@ -146,18 +161,30 @@ pub(super) fn viewed(metadata: &views::Meta) -> NamespacedName {
     NamespacedName::new(metadata.namespace.as_deref().unwrap_or_default(), &*metadata.name)
 }
 
+fn own_identity(metadata: &kube::core::ObjectMeta) -> (Option<Uid>, Option<ResourceVersion>) {
+    (metadata.uid.as_deref().map(Uid::from), metadata.resource_version.as_deref().map(ResourceVersion::from))
+}
+
+fn viewed_identity(metadata: &views::Meta) -> (Option<Uid>, Option<ResourceVersion>) {
+    (metadata.uid.clone(), metadata.resource_version.clone())
+}
+
 macro_rules! shelved {
-    ($key:ident: $($kind:ty),*) => {
+    ($key:ident, $identity:ident: $($kind:ty),*) => {
         $(impl Shelved for $kind {
             fn key(&self) -> NamespacedName {
                 $key(&self.metadata)
+            }
+
+            fn identity(&self) -> (Option<Uid>, Option<ResourceVersion>) {
+                $identity(&self.metadata)
             }
         })*
     };
 }
 
-shelved!(own: api::NodeCleanupPolicy, api::NodeCleanup, api::NodeMaintenance, api::DrainRule, api::CleanupPlugin);
-shelved!(viewed: views::Node, views::Pod, views::DisruptionBudget, views::VolumeAttachment, views::Object);
+shelved!(own, own_identity: api::NodeCleanupPolicy, api::NodeCleanup, api::NodeMaintenance, api::DrainRule, api::CleanupPlugin);
+shelved!(viewed, viewed_identity: views::Node, views::Pod, views::DisruptionBudget, views::VolumeAttachment, views::Object);
 
 #[cfg(test)]
 mod tests {

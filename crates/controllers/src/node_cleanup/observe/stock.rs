@@ -14,7 +14,8 @@ use api::{CleanupPlugin, DrainRule, NodeCleanup, NodeCleanupPolicy, NodeMaintena
 use node_cleanup::drain::Rules;
 use node_cleanup::steps::PluginFacts;
 use node_cleanup::{Governs, InvalidPolicy, Member, MemberState, Policy, Reach, Turn, TurnRule};
-use units::Labelled as _;
+use serde_json::Value;
+use units::{Labelled as _, Uid};
 use views::{DisruptionBudget, Node, Object, Pod, Readiness, VolumeAttachment};
 
 use super::Wakes;
@@ -44,6 +45,8 @@ pub(in super::super) struct Stock {
     ended: BTreeMap<String, i64>,
     /// Nodes on which a budget that lets nothing go has pods.
     pub(super) tight: BTreeSet<Box<str>>,
+    /// The epoch that lasts, once all is known that was done before it.
+    pub(super) taken_over: Option<u64>,
 }
 
 /// A policy that makes no sense.
@@ -198,22 +201,31 @@ impl Stock {
 
     /// Who decides of a node.
     pub(in super::super) fn governor(&self, node: &Node) -> Governor {
-        let sound = self.compiled.values().filter_map(|compiled| compiled.as_ref().ok());
-        let decides = |policy: &&Arc<Policy>| policy.governs(&node.metadata.labels) == Governs::Yes;
-        // One that only plans takes no node from one that acts.
-        let only_plans =
-            |policy: &Policy| self.policy(&policy.name).is_some_and(|policy| policy.spec.dry_run);
-        let first = sound.filter(decides).min_by(|a, b| {
-            let acting = only_plans(a).cmp(&only_plans(b));
-            acting.then_with(|| b.priority.cmp(&a.priority)).then_with(|| a.name.cmp(&b.name))
+        let sound = self.compiled.values().filter_map(|compiled| compiled.as_deref().ok());
+        let decides = Policy::of(sound, &node.metadata.labels).map(|policy| &policy.name);
+        let found = decides.and_then(|name| {
+            let policy = self.compiled.get(name)?.as_ref().ok()?;
+            Some((policy, self.policy(name)?))
         });
-        let found = first.and_then(|policy| Some((policy, self.policy(&policy.name)?)));
         match found {
             Some((policy, object)) => Governor::Policy(Arc::clone(policy), Arc::clone(object)),
             // Nobody knows how it would have the node leave: what is there, stays.
             None if self.is_in_reach_of_the_unsound(node) => Governor::Unknown,
             None => Governor::Nobody,
         }
+    }
+
+    /// Whether these are the policies that are known, by the UID and generation of each.
+    pub(in super::super) fn knows_policies(&self, found: &[Value]) -> bool {
+        let named = |metadata: &Value| {
+            let uid = metadata.get("uid").and_then(Value::as_str).map(ToOwned::to_owned);
+            (uid, metadata.get("generation").and_then(Value::as_i64))
+        };
+        let found: BTreeSet<_> =
+            found.iter().filter_map(|object| object.get("metadata")).map(named).collect();
+        let known =
+            self.policies.iter().map(|policy| (policy.metadata.uid.clone(), policy.metadata.generation));
+        found == known.collect()
     }
 
     fn is_in_reach_of_the_unsound(&self, node: &Node) -> bool {
@@ -277,16 +289,31 @@ impl Stock {
             let record = self.run_of(node);
             let Some(policy) = self.policy_name(node, record) else { continue };
             let Some(state) = self.state(node, record) else { continue };
-            let label = self.compiled.get(&*policy).and_then(|compiled| compiled.as_ref().ok());
-            let label = label.and_then(|policy| policy.turns.counts_by());
-            let group = label.and_then(|key| node.metadata.labels.label(key)).map(ToOwned::to_owned);
-            members.entry(policy).or_default().push(Member {
-                name: node.metadata.name.to_string(),
-                group,
-                state,
-            });
+            let label = self.counts_by(&policy).and_then(|key| node.metadata.labels.label(key));
+            let (name, group) = (node.metadata.name.to_string(), label.map(ToOwned::to_owned));
+            members.entry(policy).or_default().push(Member { name, group, state });
+        }
+        for record in self.records.iter().filter(|record| self.has_outlived_its_node(record)) {
+            let policy: Box<str> = record.spec.policy.as_str().into();
+            let node = record.status.as_ref().and_then(|status| status.node.as_ref());
+            let group = self.counts_by(&policy).and_then(|key| node?.labels.get(key).cloned());
+            let (name, state) = (run(record).to_owned(), MemberState::Leaving);
+            members.entry(policy).or_default().push(Member { name, group, state });
         }
         members
+    }
+
+    /// The label by which a policy counts the nodes that leave.
+    fn counts_by(&self, policy: &str) -> Option<&str> {
+        self.compiled.get(policy)?.as_ref().ok()?.turns.counts_by()
+    }
+
+    /// Whether the node of a departure is gone that has begun, and has not been brought to its end: it keeps its turn.
+    fn has_outlived_its_node(&self, record: &NodeCleanup) -> bool {
+        let phase = phase(record);
+        let uid = Uid::from(record.spec.node_uid.as_str());
+        let node = self.node(&record.spec.node_name).filter(|node| node.metadata.uid.as_ref() == Some(&uid));
+        phase != CleanupPhase::Waiting && !is_over(phase) && node.is_none()
     }
 
     fn policy_name(&self, node: &Node, record: Option<&Arc<NodeCleanup>>) -> Option<Box<str>> {

@@ -9,11 +9,6 @@ use api::node_cleanup::{Blocker, NodeCleanupStatus};
 
 pub(super) use say::{maintenance, say};
 
-/// Whether a status says the same, but for what moves by itself.
-pub(super) fn is_same(before: &NodeCleanupStatus, after: &NodeCleanupStatus) -> bool {
-    before == after
-}
-
 /// Whether two statuses differ in numbers alone: nobody decides anything on them.
 pub(super) fn only_counts(before: &NodeCleanupStatus, after: &NodeCleanupStatus) -> bool {
     let bare = |status: &NodeCleanupStatus| {
