@@ -30,7 +30,7 @@ use crate::{names, output};
 /// What stands in the help below the arguments.
 pub(crate) const HELP: &str = "\
 Policies, and the definition of their kind, stay unless --delete-policies is given; objects that policies look at are \
-never touched. Nodes lose our finalizer, and nothing else: afterwards `kubectl delete node` deletes them at once. If \
+never touched. Nodes lose our finalizer and our marks, and nothing else: afterwards `kubectl delete node` deletes them at once. If \
 departures of nodes are under way, nothing is changed before --wait-for-departures or --release-departures says what becomes of \
 them. The namespace stays if it was there before the installation, or holds anything of somebody else's.
 
@@ -327,6 +327,7 @@ async fn take_out(
     take_out_these(cluster, of(Stage::Acts), args).await?;
     nodes::strip(cluster, if args.dry_run { Effect::DryRun } else { Effect::Real }).await?;
     if !args.dry_run {
+        nodes::unmark(cluster).await?;
         nodes::strip_ours(cluster).await?;
     }
     take_out_these(cluster, of(Stage::Rest), args).await

@@ -31,6 +31,8 @@ use chassis::{Feeds, Health, Recorder};
 use control::Clock;
 use plugins::Plugins;
 
+pub use apply::{Unmarking, unmarking};
+
 use apply::Deeds;
 use departures::Departures;
 use externals::Externals;

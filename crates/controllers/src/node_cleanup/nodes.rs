@@ -22,7 +22,7 @@ use views::Node;
 use super::apply::{self, Deeds, Held, Overtaken, Word};
 use super::departures::Trouble;
 use super::limits::{OVERTAKEN_PAUSE, UNREAD_PAUSE};
-use super::observe::{Governor, Ground};
+use super::observe::{Governor, Ground, Heir};
 use super::report;
 
 /// Nodes.
@@ -41,6 +41,8 @@ pub(super) struct Snapshot {
     guard: Option<&'static str>,
     /// Whether it is held for a maintenance that is not there any more.
     is_held_for_nobody: bool,
+    /// The maintenance that holds it next, if it is held for nobody.
+    heir: Option<Heir>,
     is_read: bool,
 }
 
@@ -57,7 +59,10 @@ enum Deed {
     TakeOff(Word, Act),
     Begin(Box<NodeCleanup>),
     Label(Option<&'static str>),
+    /// Nobody holds it any more.
     Open,
+    /// Another maintenance holds it from now on.
+    PassOn(Heir),
 }
 
 impl Controller for Nodes {
@@ -79,11 +84,12 @@ impl Controller for Nodes {
         let guard = stock.guard(&node, &governor).map(GuardedBecause::word);
         let is_held_for_nobody =
             Held::of(&node).is_some_and(|held| !stock.has_maintenance(held.by, &node.metadata.name));
-        Ok(Some(Snapshot { node, governor, has_record, guard, is_held_for_nobody, is_read }))
+        let heir = if is_held_for_nobody { stock.heir(&node) } else { None };
+        Ok(Some(Snapshot { node, governor, has_record, guard, is_held_for_nobody, heir, is_read }))
     }
 
     fn decide(snapshot: &Snapshot, _: Timestamp) -> Plan {
-        let Snapshot { node, governor, has_record, guard, is_held_for_nobody, is_read } = snapshot;
+        let Snapshot { node, governor, has_record, guard, is_held_for_nobody, heir, is_read } = snapshot;
         let mut plan = Plan { node: Arc::clone(node), acts: Vec::new(), waits: !is_read };
         if !is_read {
             return plan;
@@ -91,7 +97,7 @@ impl Controller for Nodes {
         let has_finalizer = node.has_finalizer(NODE_FINALIZER);
         let is_leaving = node.metadata.deletion_timestamp.is_some();
         if *is_held_for_nobody && !is_leaving {
-            plan.acts.push(Deed::Open);
+            plan.acts.push(heir.clone().map_or(Deed::Open, Deed::PassOn));
         }
         match governor {
             Governor::Unknown => {}
@@ -149,9 +155,21 @@ impl Controller for Nodes {
                 Deed::Open => {
                     let opened = self.deeds.give_back(&plan.node).await;
                     if opened.is_ok() {
-                        self.tell_that_it_ended(&plan.node);
+                        let note =
+                            "the maintenance was deleted, and what it had put on the node was taken off";
+                        self.tell_that_it_ended(&plan.node, note);
                     }
                     ("what a maintenance had put on it was not taken off", became(opened))
+                }
+                Deed::PassOn(Heir { name, uid }) => {
+                    let passed = self.deeds.pass_on(&plan.node, uid).await;
+                    if passed.is_ok() {
+                        let note = format!(
+                            "the maintenance was deleted, and NodeMaintenance {name} holds the node now"
+                        );
+                        self.tell_that_it_ended(&plan.node, &note);
+                    }
+                    ("it was not passed on to another maintenance", became(passed))
                 }
             });
         }
@@ -180,8 +198,7 @@ impl Nodes {
         Ok(stock.knows_policies(&found) && matches!(stock.governor(node), Governor::Nobody))
     }
 
-    fn tell_that_it_ended(&self, node: &Node) {
-        let note = "the maintenance was deleted, and what it had put on the node was taken off";
+    fn tell_that_it_ended(&self, node: &Node, note: &str) {
         let about = (&*node.metadata.name, node.metadata.uid.as_ref());
         report::maintenance(&self.deeds, about, EventReason::MaintenanceEnded, note, self.clock.now());
     }

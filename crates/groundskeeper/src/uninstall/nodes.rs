@@ -3,15 +3,17 @@
 //! Works without an operator, and again after an attempt that was cut off: every finalizer is taken off by a patch of its
 //! own, which names what it was made on, and at the end the nodes are listed anew and counted.
 //!
-//! Invariant: nothing but our own finalizer is touched.
+//! Invariant: nothing is touched but our own finalizer, and what we have put on nodes besides.
 
 use std::io::{self, IsTerminal as _};
 
 use anyhow::{Context as _, bail, ensure};
-use api::node_cleanup::NODE_FINALIZER;
+use api::node_cleanup::{DELETION_GUARD_LABEL, MAINTENANCE_ANNOTATION, NODE_FINALIZER};
 use api::{GROUP, VERSION};
 use chassis::actuator::dismantle::{Handling, dismantle, handle};
 use chassis::objects::{self, Effect, ObjectRef};
+use chassis::writes::{self, Seen};
+use controllers::node_cleanup::{Unmarking, unmarking};
 use serde_json::Value;
 use units::{Span, Uid};
 
@@ -172,7 +174,70 @@ pub(super) async fn strip(cluster: &mut Cluster, effect: Effect) -> anyhow::Resu
     }
 }
 
-/// Takes our finalizers off our own kinds, so that they can be deleted without an operator; tells which nodes stay cordoned.
+/// Takes off nodes that stay what we have put on them; tells which stay cordoned.
+pub(super) async fn unmark(cluster: &mut Cluster) -> anyhow::Result<()> {
+    let resource = records::node_resource(cluster).await?;
+    let found = objects::list_metadata(&cluster.client, &resource).await.context("cannot list the nodes")?;
+    for node in found.iter().filter(|node| may_be_marked(node)) {
+        let object = ObjectRef { resource: &resource, namespace: None, name: text(node, "/metadata/name") };
+        let unmark = async {
+            // A node changes whenever its kubelet has something to say.
+            while let Unmarked::Changed = unmark_one(cluster, object).await? {
+                tokio::time::sleep(LOOK_PAUSE).await;
+            }
+            Ok::<(), anyhow::Error>(())
+        };
+        let unmarked = tokio::time::timeout(STRIP_WAIT_MAX, unmark).await;
+        unmarked.with_context(|| format!("{object} changes all the time: run this again"))??;
+    }
+    Ok(())
+}
+
+/// What became of the marks on a node.
+enum Unmarked {
+    Done,
+    /// It was another one than was seen.
+    Changed,
+}
+
+async fn unmark_one(cluster: &Cluster, object: ObjectRef<'_>) -> anyhow::Result<Unmarked> {
+    let found =
+        objects::look_at(&cluster.client, object).await.with_context(|| format!("cannot read {object}"))?;
+    let Some(found) = found else { return Ok(Unmarked::Done) };
+    let node: views::Node =
+        serde_json::from_value(found).with_context(|| format!("cannot understand {object}"))?;
+    let Unmarking { operations, is_cordoned } = unmarking(&node);
+    let (Some(uid), Some(version)) = (&node.metadata.uid, &node.metadata.resource_version) else {
+        return Ok(Unmarked::Done);
+    };
+    if operations.is_empty() {
+        return Ok(Unmarked::Done);
+    }
+    match writes::change(&cluster.client, object, Seen { uid, version }, operations).await {
+        Ok(_) => {}
+        Err(error) if error.code() == Some(409) => return Ok(Unmarked::Changed),
+        Err(error) if error.code() == Some(404) => return Ok(Unmarked::Done),
+        Err(error) => {
+            return Err(anyhow::Error::from(error).context(format!("cannot take our marks off {object}")));
+        }
+    }
+    let name = object.name;
+    output::print(&format!("node/{name} has nothing of ours on it any more\n"))?;
+    if is_cordoned {
+        output::print(&format!(
+            "node/{name} stays cordoned, as a maintenance has left it: `kubectl uncordon {name}` when it is ready\n"
+        ))?;
+    }
+    Ok(Unmarked::Done)
+}
+
+/// Whether something of ours may be on a node, by its metadata.
+fn may_be_marked(node: &Value) -> bool {
+    let has = |place: &str, key: &str| node.pointer(place).is_some_and(|place| place.get(key).is_some());
+    has("/metadata/labels", DELETION_GUARD_LABEL) || has("/metadata/annotations", MAINTENANCE_ANNOTATION)
+}
+
+/// Takes our finalizers off our own kinds, so that they can be deleted without an operator.
 pub(super) async fn strip_ours(cluster: &mut Cluster) -> anyhow::Result<()> {
     for kind in KINDS {
         let Some(resource) = cluster.resource(&format!("{GROUP}/{VERSION}"), kind).await? else { continue };
@@ -185,12 +250,6 @@ pub(super) async fn strip_ours(cluster: &mut Cluster) -> anyhow::Result<()> {
                 let taken = handle(&cluster.client, reference, &uid, handling, Effect::Real).await;
                 taken.with_context(|| format!("cannot take {finalizer} off {reference}"))?;
                 output::print(&format!("{reference} has our finalizer no more\n"))?;
-            }
-            if object.pointer("/status/cordoned").and_then(Value::as_bool) == Some(true) {
-                let node = text(&object, "/spec/nodeName");
-                output::print(&format!(
-                    "node/{node} stays cordoned, as {reference} has left it: `kubectl uncordon {node}` when it is ready\n"
-                ))?;
             }
         }
     }

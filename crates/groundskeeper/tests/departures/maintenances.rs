@@ -1,6 +1,12 @@
 //! A node is emptied, held, and given back.
 
+use std::future::ready;
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt as _;
+use kube::api::{WatchEvent, WatchParams};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::support::{eventually, holds};
 use crate::users::{is_closed, meanwhile};
@@ -44,6 +50,37 @@ impl Yard {
             holds(is_so(&found), &found)
         })
         .await;
+    }
+}
+
+/// A node, as it was from some moment on.
+struct Following {
+    seen: Arc<Mutex<Vec<Value>>>,
+    task: JoinHandle<()>,
+}
+
+impl Yard {
+    async fn follow_node(&self, node: &str) -> Following {
+        let api = self.api("v1", "Node");
+        let version = api.get(node).await.unwrap().metadata.resource_version.unwrap();
+        let only = WatchParams::default().fields(&format!("metadata.name={node}"));
+        let events = api.watch(&only, &version).await.unwrap().boxed();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&seen);
+        let task = tokio::spawn(events.for_each(move |event| {
+            if let Ok(WatchEvent::Modified(node)) = event {
+                written.lock().unwrap().push(serde_json::to_value(node).unwrap());
+            }
+            ready(())
+        }));
+        Following { seen, task }
+    }
+}
+
+impl Following {
+    fn stop(self) -> Vec<Value> {
+        self.task.abort();
+        self.seen.lock().unwrap().clone()
     }
 }
 
@@ -117,8 +154,11 @@ async fn two_maintenances_of_one_node_follow_one_another() {
         yard.maintenance_is("twice-b", "it waits", |status| blockers(status) == ["AnotherMaintenance"]).await;
     assert!(second["status"]["blockers"].to_string().contains("twice-a"), "{second}");
 
+    let seen = yard.follow_node(&node).await;
     yard.remove(OURS, "NodeMaintenance", "twice-a").await;
     yard.maintenance_is("twice-b", "it goes on", |status| status["phase"] == "Succeeded").await;
+    let seen = seen.stop();
+    assert!(!seen.is_empty() && seen.iter().all(is_closed), "it was open for a moment: {seen:#?}");
     yard.node_is(&node, "it is held", is_closed).await;
     yard.remove(OURS, "NodeMaintenance", "twice-b").await;
     yard.node_is(&node, "it is given back", |node| !is_closed(node)).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bed::{Bed, OURS, Said, bed};
 use crate::support::kubectl;
@@ -108,6 +108,22 @@ async fn an_operator_that_puts_its_finalizer_back_until_it_ends_is_outlived() {
     bed.define_kinds();
 }
 
+/// A node as a maintenance and a policy have left it.
+fn held_node(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "groundskeeper.dev/deletion-guard": "last-of-its-pool",
+                "node.kubernetes.io/exclude-from-external-load-balancers": "true",
+            },
+            "annotations": {"groundskeeper.dev/maintenance": "a-uid,cordon,taint,label"},
+        },
+        "spec": {"unschedulable": true, "taints": [{"key": "groundskeeper.dev/leaving", "effect": "NoSchedule"}]},
+    })
+}
+
 #[tokio::test]
 async fn whatever_is_left_of_an_installation_is_taken_out_in_every_order() {
     let bed = bed().await;
@@ -135,12 +151,25 @@ async fn whatever_is_left_of_an_installation_is_taken_out_in_every_order() {
         });
         bed.create_as("NodeMaintenance", maintenance).await;
         bed.says("NodeMaintenance", "worker", json!({"phase": "Succeeded", "cordoned": true})).await;
+        bed.create_as("Node", held_node("worker")).await;
         bed.node(&format!("living-{number}"), &["example.com/a", OURS]).await;
         bed.leaving(&format!("leaving-{number}"), &[OURS]).await;
         kubectl(bed.cluster, first, "");
 
         let said = bed.run("uninstall --yes --release-departures --delete-policies").ok();
         assert!(said.out.contains("node/worker stays cordoned"), "{said:?}");
+        let worker = bed.look("Node", "worker").await.unwrap();
+        assert!(
+            worker["spec"]["unschedulable"] == true
+                && !worker.to_string().contains("groundskeeper.dev/leaving"),
+            "{worker}"
+        );
+        assert!(
+            worker["metadata"]["labels"]["node.kubernetes.io/exclude-from-external-load-balancers"].is_null()
+        );
+        let marks = [&worker["metadata"]["labels"], &worker["metadata"]["annotations"]];
+        assert!(!marks.iter().any(|marks| marks.to_string().contains("groundskeeper.dev/")), "{worker}");
+        kubectl(bed.cluster, &["delete", "node", "worker"], "");
         nothing_hangs(&bed, &said).await;
         assert!(bed.look("Node", &format!("leaving-{number}")).await.is_none());
         assert_eq!(bed.finalizers(&format!("living-{number}")).await, ["example.com/a"]);

@@ -26,6 +26,7 @@ use super::limits::EVICTIONS_PER_SECOND;
 use super::observe::kind;
 
 pub(super) use nodes::{Held, Overtaken};
+pub use nodes::{Unmarking, unmarking};
 
 /// What acts.
 #[derive(Clone)]

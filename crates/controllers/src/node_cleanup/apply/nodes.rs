@@ -1,6 +1,8 @@
 //! Writes on nodes: that they get no more pods, and that they may again.
 
-use api::node_cleanup::{EXCLUDE_FROM_LOAD_BALANCERS_LABEL, LEAVING_TAINT, MAINTENANCE_ANNOTATION};
+use api::node_cleanup::{
+    DELETION_GUARD_LABEL, EXCLUDE_FROM_LOAD_BALANCERS_LABEL, LEAVING_TAINT, MAINTENANCE_ANNOTATION,
+};
 use chassis::objects::ObjectRef;
 use chassis::writes::{self, Seen};
 use chassis::{ApiError, Class, Classify as _};
@@ -42,6 +44,11 @@ impl Deeds {
     /// A node may have pods again: what a maintenance has put on it is taken off, and no more.
     pub(in super::super) async fn give_back(&self, node: &Node) -> Result<(), Overtaken> {
         self.change_node(node, giving_back(node)).await
+    }
+
+    /// A node is held on behalf of another maintenance from now on, which takes off what the one before it had put on.
+    pub(in super::super) async fn pass_on(&self, node: &Node, to: &str) -> Result<(), Overtaken> {
+        self.change_node(node, passing_on(node, to)).await
     }
 
     /// Writes or takes off a label of a node.
@@ -143,13 +150,43 @@ fn annotating(node: &Node, path: &str, value: &str) -> Vec<Value> {
     }
 }
 
+fn passing_on(node: &Node, to: &str) -> Vec<Value> {
+    let Some(held) = Held::of(node) else { return Vec::new() };
+    let words: Vec<_> =
+        [to].into_iter().chain(held.parts.split(',').filter(|part| !part.is_empty())).collect();
+    annotating(node, &format!("/metadata/annotations/{}", escaped(MAINTENANCE_ANNOTATION)), &words.join(","))
+}
+
 fn giving_back(node: &Node) -> Vec<Value> {
+    let mut operations = letting_go(node);
+    if node.is_unschedulable && Held::of(node).is_some_and(Held::cordoned) {
+        operations.push(json!({"op": "remove", "path": "/spec/unschedulable"}));
+    }
+    operations
+}
+
+/// What takes off a node that stays what we have put on it, but for its cordon; it goes into one JSON Patch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unmarking {
+    /// Empty if there is nothing of ours on it.
+    pub operations: Vec<Value>,
+    /// Whether a maintenance had cordoned it: `kubectl uncordon` is all that it lacks then.
+    pub is_cordoned: bool,
+}
+
+/// What takes our marks off a node without giving it back: nobody says any more whether it is ready for pods.
+pub fn unmarking(node: &Node) -> Unmarking {
+    let mut operations = letting_go(node);
+    operations.extend(labelling(node, DELETION_GUARD_LABEL, None));
+    let is_cordoned = node.is_unschedulable && Held::of(node).is_some_and(Held::cordoned);
+    Unmarking { operations, is_cordoned }
+}
+
+/// What takes off a node that a maintenance holds what that has put on it, but for the cordon.
+fn letting_go(node: &Node) -> Vec<Value> {
     let Some(held) = Held::of(node) else { return Vec::new() };
     let path = format!("/metadata/annotations/{}", escaped(MAINTENANCE_ANNOTATION));
     let mut operations = vec![json!({"op": "remove", "path": path})];
-    if held.put_on(CORDON) && node.is_unschedulable {
-        operations.push(json!({"op": "remove", "path": "/spec/unschedulable"}));
-    }
     let place = node.taints.iter().position(|taint| *taint.key == *LEAVING_TAINT);
     if let Some(place) = place.filter(|_| held.put_on(TAINT)) {
         let path = format!("/spec/taints/{place}");
@@ -189,6 +226,29 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_is_left_alone_keeps_its_cordon_alone() {
+        let held = node(json!({"metadata": {"name": "a", "uid": "u",
+                "annotations": {"groundskeeper.dev/maintenance": "m-1,cordon,taint"},
+                "labels": {"groundskeeper.dev/deletion-guard": "last-of-its-pool"}},
+            "spec": {"unschedulable": true, "taints": [{"key": "groundskeeper.dev/leaving", "effect": "NoSchedule"}]}}));
+        let Unmarking { operations, is_cordoned } = unmarking(&held);
+        let removed = operations.iter().filter(|operation| operation["op"] == "remove");
+        let paths: Vec<_> = removed.map(|operation| operation["path"].as_str().unwrap()).collect();
+        let (note, label) = ("groundskeeper.dev~1maintenance", "groundskeeper.dev~1deletion-guard");
+        assert_eq!(
+            paths,
+            [
+                &format!("/metadata/annotations/{note}"),
+                "/spec/taints/0",
+                &*format!("/metadata/labels/{label}")
+            ]
+        );
+        assert!(is_cordoned);
+        let bare = unmarking(&node(json!({"metadata": {"name": "a"}, "spec": {"unschedulable": true}})));
+        assert!(bare.operations.is_empty() && !bare.is_cordoned);
+    }
+
+    #[test]
     fn a_node_is_closed_by_what_it_lacks_and_no_more() {
         let bare = node(json!({"metadata": {"name": "a", "uid": "u"}}));
         let paths: Vec<_> = closing(&bare).iter().map(|op| op["path"].as_str().unwrap().to_owned()).collect();
@@ -221,6 +281,13 @@ mod tests {
             Vec::<Value>::new(),
             "a turn that has not seen it yet forgets nothing"
         );
+        assert_eq!(
+            passing_on(&held, "m-2")[0]["value"],
+            "m-2,taint,label",
+            "it takes off what is on by then"
+        );
+        let unmarked = unmarking(&held);
+        assert!(unmarked.operations == giving_back(&held) && !unmarked.is_cordoned);
         let paths: Vec<_> =
             giving_back(&held).iter().map(|op| op["path"].as_str().unwrap().to_owned()).collect();
         let label = "/metadata/labels/node.kubernetes.io~1exclude-from-external-load-balancers";

@@ -36,7 +36,7 @@ use kinds::Known;
 use pods::PodWatches;
 
 pub(super) use snapshot::{Around, Neighbours};
-pub(super) use stock::{Governor, Stock, Tally, is_over, phase};
+pub(super) use stock::{Governor, Heir, Stock, Tally, is_over, phase};
 
 /// Where work is handed in, by what a key names.
 #[derive(Clone, Debug)]

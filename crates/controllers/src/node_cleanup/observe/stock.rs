@@ -74,6 +74,13 @@ pub(in super::super) struct Tally {
     pub(in super::super) ended: i64,
 }
 
+/// A maintenance that holds a node after another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Heir {
+    pub(in super::super) name: String,
+    pub(in super::super) uid: String,
+}
+
 /// Who decides of a node.
 #[derive(Clone, Debug)]
 pub(in super::super) enum Governor {
@@ -190,6 +197,21 @@ impl Stock {
             maintenance.metadata.uid.as_deref() == Some(uid)
                 && maintenance.metadata.deletion_timestamp.is_none()
         })
+    }
+
+    /// The maintenance that holds a node once the one that does is gone: the oldest that waits for it.
+    pub(in super::super) fn heir(&self, node: &Node) -> Option<Heir> {
+        let may_hold = |maintenance: &&Arc<NodeMaintenance>| {
+            let seen =
+                maintenance.status.as_ref().and_then(|status| status.node_uid.as_deref()).map(Uid::from);
+            maintenance.metadata.deletion_timestamp.is_none() && (seen.is_none() || seen == node.metadata.uid)
+        };
+        let age = |maintenance: &&Arc<NodeMaintenance>| {
+            let metadata = &maintenance.metadata;
+            (metadata.creation_timestamp.as_ref().map(|created| created.0), metadata.name.clone())
+        };
+        let next = self.maintenances_of(&node.metadata.name).filter(may_hold).min_by_key(age)?;
+        Some(Heir { name: next.metadata.name.clone()?, uid: next.metadata.uid.clone()? })
     }
 
     /// The name of the maintenance of this UID.
