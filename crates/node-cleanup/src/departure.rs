@@ -320,6 +320,9 @@ impl<'a> Deciding<'a> {
             self.status.pods_total = self.status.pods_total.max(self.status.pods_left);
             self.status.volumes_left = count(plan.volumes_left);
             blockers.extend(plan.blockers.iter().cloned());
+            if plan.state == DrainState::Settling {
+                self.status.risks = since(&self.status.risks, plan.risks.clone(), whole(self.at.now).0);
+            }
         }
         blockers.extend(advanced.blockers.iter().cloned());
         blockers.extend(self.overdue());

@@ -194,6 +194,9 @@ impl Maintenance<'_> {
         status.pods_left = left;
         status.pods_total = status.pods_total.max(left);
         status.drain_progress = progress(status.pods_total, left);
+        if matches!(plan.state, DrainState::Settling | DrainState::Refused) {
+            status.risks = since(&self.status.risks, plan.risks.clone(), whole(now).0);
+        }
         let mut blockers = plan.blockers.clone();
         if plan.is_overdue {
             let message = "drain.timeoutSeconds has passed: no pod is asked any more. Raise it, or delete the maintenance";

@@ -357,6 +357,20 @@ fn a_drain_that_takes_longer_than_was_said_for_it_is_late_and_goes_on() {
 }
 
 #[test]
+fn what_the_drain_costs_is_said_before_it_and_stays_said() {
+    let mut world = World::with(json!({})).pod("scratch");
+    world.pods.get_mut("scratch").unwrap()["spec"]["volumes"] = json!([{"name": "a", "emptyDir": {}}]);
+    let reasons =
+        |world: &World| -> Vec<_> { world.status.risks.iter().map(|risk| risk.reason.clone()).collect() };
+    world.turn();
+    world.turn();
+    assert_eq!(reasons(&world), ["LocalStorage"], "{:?}", world.status);
+    assert!(world.status.blockers.is_empty(), "it keeps nothing: {:?}", world.status.blockers);
+    assert_eq!(world.play(), CleanupPhase::Completed);
+    assert_eq!(reasons(&world), ["LocalStorage"]);
+}
+
+#[test]
 fn a_deadline_that_has_passed_is_said_and_can_be_extended() {
     let mut world = World::with(json!({"deadlines": {"total": "10s"}})).volume();
     world.play();

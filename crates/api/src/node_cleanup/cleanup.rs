@@ -249,6 +249,10 @@ pub struct NodeCleanupStatus {
     /// What stands in the way, and what would lift it; at most 20.
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub blockers: Vec<Blocker>,
+    /// What the drain costs, as it was before the first pod was asked to leave: data that is lost, services that have no other
+    /// pod. It keeps nothing from leaving; at most 20.
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
+    pub risks: Vec<Blocker>,
     /// Ready, Reconciling, Stalled, Blocked, Drained and VolumesDetached.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

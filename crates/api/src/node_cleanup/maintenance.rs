@@ -114,6 +114,10 @@ pub struct NodeMaintenanceStatus {
     /// What stands in the way, and what would lift it; at most 20.
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
     pub blockers: Vec<Blocker>,
+    /// What the drain costs, as it was before the first pod was asked to leave: data that is lost, services that have no other
+    /// pod. It keeps nothing from leaving; at most 20.
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
+    pub risks: Vec<Blocker>,
     /// Ready, Reconciling, Stalled, Blocked and Drained.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

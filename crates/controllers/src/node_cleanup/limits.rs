@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+/// Controllers of one node's pods that are asked how many pods they want before the drain: a node of a hundred pods has about as
+/// many, and one request each is what a drain may cost besides its evictions.
+pub(super) const CONTROLLERS_ASKED_MAX: usize = 100;
+
+/// Of them at one time.
+pub(super) const CONTROLLERS_ASKED_AT_ONCE: usize = 8;
+
 /// Departures that are worked on at one time: enough that a slow call for one node does not hold up ten others, and few
 /// enough that a thousand nodes at once do not crowd out everybody else.
 pub(super) const DEPARTURES_AT_ONCE: u16 = 16;

@@ -3,8 +3,8 @@
 //! The key is a maintenance's name. What it puts on a node is written on the node, and taken off by [`super::nodes`] once no
 //! maintenance wants it any more: deleting one needs no finalizer, and works while nobody runs.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::node_cleanup::{MaintenancePhase, NodeCondition, NodeMaintenanceStatus, NodeReason};
 use api::{EventReason, NodeMaintenance};
@@ -19,12 +19,13 @@ use jiff::{SignedDuration, Timestamp};
 use node_cleanup::drain::{Intent, Rules, Settings, Tries};
 use node_cleanup::maintenance::{self, Act, Hold, Maintenance};
 use units::{ResourceVersion, Uid};
+use views::Node;
 
 use super::apply::{self, Deeds, Held, Word};
 use super::departures::Trouble;
 use super::limits::{COUNT_INTERVAL, NO_SLOT_PAUSE, OVERTAKEN_PAUSE, UNREAD_PAUSE};
 use super::nodes::{became, settled};
-use super::observe::{Around, Ground, Neighbours};
+use super::observe::{self, Around, Ground, Neighbours, Stock, is_settling};
 use super::report::conditions::{self, Said, said};
 use super::report::{self};
 
@@ -33,8 +34,17 @@ pub(super) struct Maintenances {
     pub(super) ground: Ground,
     pub(super) deeds: Deeds,
     pub(super) clock: Arc<dyn Clock>,
-    /// What the server answered when pods were asked to leave, by maintenance.
-    pub(super) tries: Mutex<HashMap<String, Tries>>,
+    /// What is remembered of each.
+    pub(super) memories: Mutex<HashMap<String, Memory>>,
+}
+
+/// What is remembered of a maintenance, and stands in no status.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    /// What the server answered when pods were asked to leave.
+    tries: Tries,
+    /// How many pods the controllers of the node's pods want, as they said before the drain.
+    replicas: Option<BTreeMap<Uid, i64>>,
 }
 
 /// What is decided on.
@@ -53,6 +63,20 @@ enum Holder {
     Nobody,
     Ours { cordoned: bool },
     Others(String),
+}
+
+impl Holder {
+    fn of(node: Option<&Node>, object: &NodeMaintenance, stock: &Stock) -> Self {
+        match node.and_then(Held::of) {
+            None => Self::Nobody,
+            Some(held) if object.metadata.uid.as_deref() == Some(held.by) => {
+                Self::Ours { cordoned: held.cordoned() }
+            }
+            Some(held) => {
+                Self::Others(stock.maintenance_called(held.by).unwrap_or_else(|| held.by.to_owned()))
+            }
+        }
+    }
 }
 
 /// What is to be written, and done.
@@ -94,26 +118,20 @@ impl Controller for Maintenances {
         let name = &object.spec.node_name;
         let node = self.ground.stock().node(name).cloned();
         self.ground.want_pods(name, &wanted_by(key));
-        let stock = self.ground.stock();
-        let neighbours = node.as_ref().map(|node| stock.neighbours(node));
-        let rules = stock.rules();
-        let hold = match node.as_deref().and_then(Held::of) {
-            None => Holder::Nobody,
-            Some(held) if object.metadata.uid.as_deref() == Some(held.by) => {
-                Holder::Ours { cordoned: held.cordoned() }
-            }
-            Some(held) => {
-                Holder::Others(stock.maintenance_called(held.by).unwrap_or_else(|| held.by.to_owned()))
-            }
+        let (neighbours, rules, hold) = {
+            let stock = self.ground.stock();
+            let neighbours = node.as_ref().map(|node| stock.neighbours(node));
+            (neighbours, stock.rules(), Holder::of(node.as_deref(), &object, &stock))
         };
-        drop(stock);
         let is_read =
             is_read && !matches!(neighbours, Some(None)) && (node.is_none() || self.ground.hears_pods(name));
         let settings = Settings::compile(&object.spec.drain, Intent::Maintenance);
-        let around =
-            node.map(|node| Around::new(node, neighbours.flatten().unwrap_or_else(Neighbours::default)));
-        let tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let tries = tries.get(key).cloned().unwrap_or_default();
+        let mut neighbours = neighbours.flatten().unwrap_or_else(Neighbours::default);
+        if is_read {
+            neighbours.knows_replicas(self.replicas(key, &object, &neighbours).await);
+        }
+        let around = node.map(|node| Around::new(node, neighbours));
+        let tries = self.memories().get(key).map(|memory| memory.tries.clone()).unwrap_or_default();
         Ok(Some(Snapshot {
             object,
             settings: settings.map_err(|error| error.to_string()),
@@ -201,8 +219,8 @@ impl Controller for Maintenances {
             let asked = self.deeds.ask(pods, &word, &plan.object.spec.node_name, epoch).await;
             done.has_more = asked.has_more;
             let now = self.clock.now();
-            let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-            let tries = tries.entry(key.clone()).or_default();
+            let mut memories = self.memories();
+            let Memory { tries, .. } = memories.entry(key.clone()).or_default();
             asked.answers.into_iter().for_each(|(uid, answer)| tries.record(&uid, answer, now));
         }
         done
@@ -267,8 +285,29 @@ impl Maintenances {
         }
     }
 
+    /// How many pods the controllers of the node's pods want. They are asked once, before the first pod is.
+    async fn replicas(
+        &self,
+        key: &str,
+        object: &NodeMaintenance,
+        neighbours: &Neighbours,
+    ) -> BTreeMap<Uid, i64> {
+        let known = self.memories().get(key).and_then(|memory| memory.replicas.clone());
+        let cordoned_at = object.status.as_ref().and_then(|status| status.cordon_time.as_ref());
+        if known.is_some() || !is_settling(cordoned_at, self.clock.now()) {
+            return known.unwrap_or_default();
+        }
+        let replicas = observe::replicas(self.deeds.client(), neighbours).await;
+        self.memories().entry(key.to_owned()).or_default().replicas = Some(replicas.clone());
+        replicas
+    }
+
+    fn memories(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn forget(&self, key: &str) {
-        self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.memories().remove(key);
         self.ground.release_pods(&wanted_by(key));
     }
 }

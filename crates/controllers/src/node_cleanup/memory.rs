@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use node_cleanup::departure::Limits;
 use node_cleanup::drain::{Settings, Tries};
 use node_cleanup::steps::{Graph, Health, Outcome};
-use units::NamespacedName;
+use units::{NamespacedName, Uid};
 
 use super::limits::HEALTH_RECHECK;
 
@@ -39,6 +39,8 @@ pub(super) struct Memory {
     pub(super) trouble: Option<Blocker>,
     /// Which volumes claims are bound to.
     pub(super) volumes: BTreeMap<NamespacedName, Box<str>>,
+    /// How many pods the controllers of the node's pods want, as they said before the drain.
+    pub(super) replicas: Option<BTreeMap<Uid, i64>>,
 }
 
 /// What a record says in one generation, checked; or why it makes no sense.

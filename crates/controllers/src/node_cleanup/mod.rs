@@ -109,7 +109,7 @@ pub fn start(foundation: Foundation) {
         ground: ground.clone(),
         deeds: deeds.clone(),
         clock: Arc::clone(&clock),
-        tries: std::sync::Mutex::default(),
+        memories: std::sync::Mutex::default(),
     };
     running.run(maintenances, works.maintenances, KEEPING_AT_ONCE);
     running.run(Externals { ground: ground.clone(), deeds: deeds.clone() }, works.plugins, KEEPING_AT_ONCE);

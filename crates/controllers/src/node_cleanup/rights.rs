@@ -99,6 +99,8 @@ pub const RIGHTS: &[Right] = &[
     ),
     cleanup("", &["namespaces"], &["list", "watch"], "to know whether a pod's namespace is being deleted"),
     cleanup("", &["persistentvolumeclaims"], &["get"], "to know which volumes the pods hold that stay"),
+    cleanup("apps", &["replicasets", "statefulsets"], &["get"], "to tell whose last pods leave with a node"),
+    cleanup("", &["replicationcontrollers"], &["get"], "to tell whose last pods leave with a node"),
     cleanup("policy", &["poddisruptionbudgets"], &["list", "watch"], "to name the budget that keeps a pod"),
     cleanup(
         "storage.k8s.io",

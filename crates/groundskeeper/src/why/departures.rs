@@ -22,6 +22,8 @@ pub(super) struct Departure {
     pub(super) until: Option<Timestamp>,
     pub(super) steps: Vec<StepStatus>,
     pub(super) blockers: Vec<Blocker>,
+    /// What the drain cost, as it was told before.
+    pub(super) risks: Vec<Blocker>,
 }
 
 /// The departures of all nodes of this name that the cluster has records of, oldest first. None if another kind is asked
@@ -54,16 +56,20 @@ fn departure(record: NodeCleanup) -> Departure {
         until: status.completion_time.map(|at| at.0),
         steps: status.steps,
         blockers: status.blockers,
+        risks: status.risks,
     }
 }
 
 /// For people.
 pub(super) fn render(departures: &[Departure], lines: &mut Vec<String>) {
-    for Departure { run, policy, phase, since, until, steps, blockers } in departures {
+    for Departure { run, policy, phase, since, until, steps, blockers, risks } in departures {
         lines.push(String::new());
         let since = since.map(|at| format!(", deleted {at:.0}")).unwrap_or_default();
         let until = until.map(|at| format!(", ended {at:.0}")).unwrap_or_default();
         lines.push(format!("Departure {run}, as NodeCleanupPolicy {policy} said: {phase}{since}{until}"));
+        for Blocker { reason, message, .. } in risks {
+            lines.push(format!("  known before the drain: {reason}: {message}"));
+        }
         steps.iter().for_each(|step| lines.push(line(step)));
         for Blocker { reason, message, since, .. } in blockers {
             let since = since.as_ref().map(|at| format!(" since {:.0}", at.0)).unwrap_or_default();
@@ -110,6 +116,7 @@ mod tests {
                         "message": "no pod is left that has to leave"},
                     {"name": "tell", "state": "Failed", "attempts": 3, "reason": "Busy", "message": "no"},
                 ],
+                "risks": [{"reason": "LocalStorage", "message": "what is in emptyDir volumes is lost (team/web)"}],
                 "blockers": [{"reason": "StepFailed", "message": "step `tell` failed for good",
                     "since": "2026-11-21T12:02:00Z"}]},
         }))
@@ -121,6 +128,7 @@ mod tests {
             [
                 "",
                 "Departure u-1, as NodeCleanupPolicy web said: CleaningUp, deleted 2026-11-21T12:00:00Z",
+                "  known before the drain: LocalStorage: what is in emptyDir volumes is lost (team/web)",
                 "  2026-11-21T12:01:00Z  step drain: done: no pod is left that has to leave",
                 "  -  step tell: failed for good after 3 attempts (Busy): no",
                 "  blocked since 2026-11-21T12:02:00Z: StepFailed: step `tell` failed for good",

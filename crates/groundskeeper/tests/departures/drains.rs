@@ -55,6 +55,9 @@ async fn a_budget_that_never_opens_is_told_from_one_that_is_exhausted() {
     let blocker = &record["status"]["blockers"][0];
     let message = blocker["message"].as_str().unwrap();
     assert!(message.contains("never") && message.contains("maxUnavailable"), "{blocker}");
+    let risks = record["status"]["risks"].as_array().unwrap();
+    let last = risks.iter().find(|risk| risk["reason"] == "LastReplica").expect("it is the only one");
+    assert!(last["message"].as_str().unwrap().contains("web"), "{last}");
     yard.patch("PodDisruptionBudget", "never", json!({"spec": {"maxUnavailable": 1}})).await;
     yard.ends(&node, &run, "Completed").await;
 }

@@ -284,7 +284,8 @@ fn blockers() -> String {
         "\n## Blockers\n\nWhat stands in the way, in `status.blockers` of a departure or a maintenance and in ",
     );
     page += "`groundskeeper nodes plan`: `reason`, `message` (with what would lift it), `objects`, `since`, `nextTry`. ";
-    page += "Programs read the reason.\n\n### Of a departure as a whole\n\n| reason | meaning |\n|---|---|\n";
+    page += "Programs read the reason. What the drain costs is told by the same words in `status.risks`, before the first pod is ";
+    page += "asked to leave.\n\n### Of a departure as a whole\n\n| reason | meaning |\n|---|---|\n";
     let row = |name: &str, meaning: &str| format!("| `{name}` | {} |\n", sentence(meaning));
     page.extend(DepartureBlocker::ALL.map(|blocker| row(blocker.name(), blocker.meaning())));
     page += "\n### Of steps\n\n| reason | meaning |\n|---|---|\n";

@@ -208,6 +208,17 @@ pub(super) fn plugin_resource() -> Resource {
     resource(kind("groundskeeper.dev/v1alpha1", "CleanupPlugin"), "cleanupplugins", false)
 }
 
+/// What keeps a number of pods running; none if a kind is not known to.
+pub(super) fn replicated_resource(group: &str, kind_name: &str) -> Option<Resource> {
+    let (api_version, plural) = match (group, kind_name) {
+        ("apps", "ReplicaSet") => ("apps/v1", "replicasets"),
+        ("apps", "StatefulSet") => ("apps/v1", "statefulsets"),
+        ("", "ReplicationController") => ("v1", "replicationcontrollers"),
+        _ => return None,
+    };
+    Some(resource(kind(api_version, kind_name), plural, true))
+}
+
 /// Pods.
 pub(super) fn pod_resource() -> Resource {
     resource(kind("v1", "Pod"), "pods", true)

@@ -19,7 +19,7 @@ use views::Node;
 use super::super::apply;
 use super::super::limits::{COUNT_INTERVAL, WAITING_COUNT_INTERVAL};
 use super::super::memory::{Checked, Course};
-use super::super::observe::{Around, Neighbours, Stock, is_over, phase};
+use super::super::observe::{self, Around, Neighbours, Stock, is_over, is_settling, phase};
 use super::judge::Sight;
 use super::{Departures, Trouble, Unseen};
 
@@ -79,7 +79,7 @@ impl Departures {
             self.ground.relist_nodes();
             return Ok(Err(Unseen::Reading));
         }
-        let Ok(around) = self.around(key, &place).await else { return Ok(Err(Unseen::Reading)) };
+        let Ok(around) = self.around(key, record, &place).await else { return Ok(Err(Unseen::Reading)) };
         let fields = self.fields(place.node.as_deref(), course.as_deref()).await?;
         if place.is_under_way
             && let Ok(course) = &course
@@ -132,7 +132,7 @@ impl Departures {
     }
 
     /// The node and all around it; none if that node is gone. Around one that waits nothing is looked at.
-    async fn around(&self, key: &str, place: &Place) -> Result<Option<Around>, Unread> {
+    async fn around(&self, key: &str, record: &NodeCleanup, place: &Place) -> Result<Option<Around>, Unread> {
         let Some(node) = &place.node else { return Ok(None) };
         if !place.is_under_way {
             return Ok(Some(Around::new(Arc::clone(node), Neighbours::default())));
@@ -143,6 +143,7 @@ impl Departures {
         let mut neighbours = neighbours.filter(|_| self.ground.hears_pods(name)).ok_or(Unread)?;
         let volumes = self.volumes(key, neighbours.claims()).await;
         neighbours.knows_volumes(volumes);
+        neighbours.knows_replicas(self.replicas(key, record, &neighbours).await);
         let pods = neighbours.pods();
         self.memories.with(key, |memory| memory.tries.retain(|uid| pods.contains(uid)));
         Ok(Some(Around::new(Arc::clone(node), neighbours)))
@@ -198,6 +199,18 @@ impl Departures {
             }
         }
         self.memories.with(key, |memory| memory.volumes.clone())
+    }
+
+    /// How many pods the controllers of the node's pods want. They are asked once, before the first pod is.
+    async fn replicas(&self, key: &str, record: &NodeCleanup, neighbours: &Neighbours) -> BTreeMap<Uid, i64> {
+        let known = self.memories.with(key, |memory| memory.replicas.clone());
+        let cordoned_at = record.status.as_ref().and_then(|status| status.cordon_time.as_ref());
+        if known.is_some() || !is_settling(cordoned_at, self.clock.now()) {
+            return known.unwrap_or_default();
+        }
+        let replicas = observe::replicas(self.deeds.client(), neighbours).await;
+        self.memories.with(key, |memory| memory.replicas = Some(replicas.clone()));
+        replicas
     }
 
     fn plugins(&self, key: &str, course: Result<&Course, &String>) -> BTreeMap<Box<str>, PluginState> {

@@ -9,6 +9,7 @@
 mod guard;
 mod kinds;
 mod pods;
+mod replicas;
 mod shelf;
 mod snapshot;
 mod stock;
@@ -35,6 +36,7 @@ use super::limits::TURNS_INTERVAL;
 use kinds::Known;
 use pods::PodWatches;
 
+pub(super) use replicas::{is_settling, replicas};
 pub(super) use snapshot::{Around, Neighbours};
 pub(super) use stock::{Governor, Heir, Stock, Tally, is_over, phase};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use node_cleanup::drain::Scene;
 use units::{NamespacedName, Uid};
-use views::{DisruptionBudget, Node, Pod, VolumeAttachment};
+use views::{Controller, DisruptionBudget, Node, Pod, VolumeAttachment};
 
 use super::stock::Stock;
 
@@ -25,6 +25,7 @@ pub(in super::super) struct Neighbours {
     terminating_namespaces: BTreeSet<Box<str>>,
     daemon_sets: BTreeSet<Uid>,
     volumes: BTreeMap<NamespacedName, Box<str>>,
+    replicas: BTreeMap<Uid, i64>,
 }
 
 impl Stock {
@@ -56,6 +57,7 @@ impl Stock {
             terminating_namespaces: terminating.map(|namespace| namespace.metadata.name.clone()).collect(),
             daemon_sets: self.daemon_sets.iter().filter_map(|set| set.metadata.uid.clone()).collect(),
             volumes: BTreeMap::new(),
+            replicas: BTreeMap::new(),
             pods,
         })
     }
@@ -68,7 +70,7 @@ impl Around {
 
     /// What the engine decides on.
     pub(in super::super) fn scene(&self) -> Scene<'_> {
-        let Neighbours { pods, budgets, attachments, terminating_namespaces, daemon_sets, volumes } =
+        let Neighbours { pods, budgets, attachments, terminating_namespaces, daemon_sets, volumes, replicas } =
             &self.neighbours;
         Scene {
             pods: pods.iter().map(|pod| &**pod).collect(),
@@ -77,6 +79,7 @@ impl Around {
             terminating_namespaces: terminating_namespaces.clone(),
             daemon_sets: Some(daemon_sets.clone()),
             volumes: volumes.clone(),
+            replicas: replicas.clone(),
             ..Scene::of(&self.node)
         }
     }
@@ -98,6 +101,18 @@ impl Neighbours {
     /// Which volumes the claims are bound to.
     pub(in super::super) fn knows_volumes(&mut self, volumes: BTreeMap<NamespacedName, Box<str>>) {
         self.volumes = volumes;
+    }
+
+    /// Who would create pods of the node again, each with its namespace.
+    pub(in super::super) fn controllers(&self) -> impl Iterator<Item = (&str, &Controller)> {
+        self.pods
+            .iter()
+            .filter_map(|pod| Some((pod.metadata.namespace.as_deref()?, pod.controller.as_ref()?)))
+    }
+
+    /// How many pods these controllers want.
+    pub(in super::super) fn knows_replicas(&mut self, replicas: BTreeMap<Uid, i64>) {
+        self.replicas = replicas;
     }
 
     /// The UIDs of the node's pods.
