@@ -129,7 +129,7 @@ pub(crate) const EVICTION_BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause between two requests to evict one pod: what somebody waits at most who has lifted a blocker.
 pub(crate) const EVICTION_BACKOFF_MAX: Duration = Duration::from_secs(30);
 
-/// The longest pause once the budget that held a pod is seen to let it go: as long as kubectl's.
+/// The longest pause once the budget that held a pod is seen to let it go, or the pod to end: as long as kubectl's.
 pub(crate) const EVICTION_OPEN_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The longest `Retry-After` that is honoured: API servers send 0, 1 or 10 seconds, and what stands between us and them

@@ -33,11 +33,12 @@ pub(super) fn expect<'a>(pods: &mut [Judged<'a>], scene: &Scene<'a>, tries: &'a 
     pods.iter_mut().for_each(|judged| judged.not_before = not_before(judged, tries));
 }
 
-/// When the pod may be asked again: soon, if a budget held it that is now seen to let it go.
+/// When the pod may be asked again: soon, if a budget held it that is now seen to let it go, or if it is seen to end, for a
+/// rung of the ladder may leave it less time from now on.
 fn not_before(judged: &Judged<'_>, tries: &Tries) -> Option<Timestamp> {
     let uid = judged.pod.metadata.uid.as_ref()?;
     let was_held = matches!(tries.answer(uid), Some(Answer::TooManyRequests { budget: Some(_), .. }));
-    if was_held && judged.effect() == Effect::Tells {
+    if (was_held && judged.effect() == Effect::Tells) || judged.is_ending() {
         return tries.not_before_once_open(uid);
     }
     tries.not_before(uid)

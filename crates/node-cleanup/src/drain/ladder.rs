@@ -97,7 +97,7 @@ impl Ladder {
         }
     }
 
-    /// What is in force at `now`, in a drain whose first pod was asked to leave at `began_at`.
+    /// What is in force at `now`, in a drain that began at `began_at`.
     pub(super) fn in_force(&self, began_at: Option<Timestamp>, now: Timestamp) -> InForce {
         let Some(began_at) = began_at else { return InForce::default() };
         let mut force = InForce::default();

@@ -29,7 +29,7 @@ pub struct Scene<'a> {
     pub volumes: BTreeMap<NamespacedName, Box<str>>,
     /// When the node was cordoned, or first seen so; absent if it is not, and nothing is then asked to leave.
     pub cordoned_at: Option<Timestamp>,
-    /// When the first pod was asked to leave, from which escalation and timeout count.
+    /// When the drain began, from which escalation and timeout count: the node settles in that time.
     pub began_at: Option<Timestamp>,
 }
 

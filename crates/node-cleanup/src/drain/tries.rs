@@ -51,7 +51,7 @@ struct Try {
     backoff: Backoff,
     answer: Answer,
     not_before: Timestamp,
-    /// The same, if what held the pod is seen to be lifted.
+    /// The same, if what held the pod is seen to be lifted, or the pod to end.
     not_before_once_open: Timestamp,
 }
 
@@ -99,7 +99,7 @@ impl Tries {
         self.0.get(uid).map(|known| known.not_before)
     }
 
-    /// When a pod may be asked again whose budget is seen to let it go.
+    /// When a pod may be asked again whose budget is seen to let it go, or which is seen to end.
     pub(super) fn not_before_once_open(&self, uid: &Uid) -> Option<Timestamp> {
         self.0.get(uid).map(|known| known.not_before_once_open)
     }

@@ -39,7 +39,7 @@ fn each_rung_is_in_force_from_its_time_on() {
     assert_eq!((refused.pods[0].action, refused.blockers.len()), (Action::Delete, 0));
     let plan = world.at(1_800);
     assert_eq!((plan.state, plan.left, asked(&plan)), (DrainState::Abandoned, 1, vec![]));
-    // Before the first eviction no time passes.
+    // Before the drain begins no time passes.
     assert_eq!(World { began_at: None, ..world }.at(7_200).state, DrainState::Leaving);
 }
 
@@ -67,6 +67,17 @@ fn a_pod_that_ends_too_slowly_is_asked_again_with_less_time_and_only_then() {
     let plan = world(3_600).at(600);
     assert_eq!((plan.pods[0].action, plan.now[0].grace_seconds), (Action::Wait, Some(20)));
     assert_eq!(asked(&world(620).at(600)), Vec::<&str>::new());
+}
+
+#[test]
+fn a_pod_that_was_asked_just_before_a_rung_is_asked_again_within_five_seconds() {
+    let world = climbing(World::deletion([pod("a").ends_by(3_600)]));
+    let world = world.answered("a", Answer::Accepted, 599);
+    let plan = world.at(600);
+    assert_eq!((asked(&plan), plan.wake), (vec![], Some(at(604))));
+    assert_eq!(asked(&world.at(604)), ["a"]);
+    // It is not seen yet that it ends sooner.
+    assert_eq!(asked(&world.answered("a", Answer::Accepted, 604).at(608)), Vec::<&str>::new());
 }
 
 #[test]
