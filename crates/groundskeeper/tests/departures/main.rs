@@ -15,6 +15,7 @@ mod blockers;
 mod defects;
 mod drains;
 mod dry_run;
+mod endings;
 mod guard;
 mod maintenances;
 mod path;
