@@ -142,21 +142,30 @@ pub async fn list(
 ) -> Result<Vec<Value>, ApiError> {
     let fields =
         fields.map(|fields| format!("&fieldSelector={}", paths::segment(fields))).unwrap_or_default();
-    pages(client, resource, &fields, "application/json").await
+    pages(client, resource, (&fields, "application/json"), |object| object).await
 }
 
 /// Reads the metadata of all objects of a kind in all namespaces, in pages: what lies below `metadata` of each, and no more.
 pub async fn list_metadata(client: &Client, resource: &Resource) -> Result<Vec<Value>, ApiError> {
-    let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-    pages(client, resource, "", accept).await
+    read_metadata(client, resource, |object| object).await
 }
 
-async fn pages(
+/// The same, of which only what is read is kept: no more than a page is in memory at one time.
+pub async fn read_metadata<T>(
     client: &Client,
     resource: &Resource,
-    selection: &str,
-    accept: &str,
-) -> Result<Vec<Value>, ApiError> {
+    read: impl Fn(Value) -> T,
+) -> Result<Vec<T>, ApiError> {
+    let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+    pages(client, resource, ("", accept), read).await
+}
+
+async fn pages<T>(
+    client: &Client,
+    resource: &Resource,
+    (selection, accept): (&str, &str),
+    read: impl Fn(Value) -> T,
+) -> Result<Vec<T>, ApiError> {
     let collection = paths::collection(&resource.kind.api_version, &resource.plural, None);
     let mut objects = Vec::new();
     let mut next = String::new();
@@ -164,7 +173,7 @@ async fn pages(
         let path = format!("{collection}?limit={LIST_PAGE_OBJECTS}{selection}{next}");
         let mut page: Value = ask_for(client, get(&path, accept)?).await?;
         match page.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => objects.extend(items),
+            Some(Value::Array(items)) => objects.extend(items.into_iter().map(&read)),
             Some(Value::Null) => {}
             _ => return Err(ApiError::Garbled(format!("{path} is no list"))),
         }

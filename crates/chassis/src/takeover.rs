@@ -152,8 +152,8 @@ impl Takeover {
 async fn ask(client: Client, kinds: Vec<Resource>) -> Answer {
     let mut there = Vec::new();
     for kind in &kinds {
-        there.push(match objects::list_metadata(&client, kind).await {
-            Ok(found) => found.iter().map(written).collect(),
+        there.push(match objects::read_metadata(&client, kind, |object| written(&object)).await {
+            Ok(found) => found,
             // The server does not know the kind: there is none of it.
             Err(error) if error.code() == Some(404) => Vec::new(),
             Err(error) => return Err(error),
