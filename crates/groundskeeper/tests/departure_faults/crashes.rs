@@ -1,7 +1,7 @@
 //! The leader is killed at any write that a departure takes, before the server has it or after, and somebody else goes on.
 //!
 //! The writes are those of a run that nothing disturbed. Many departures share one crash: each is stopped at another
-//! write, and when all of them have been, the leader dies.
+//! write, and when all of them have been, the leader dies. At events leaders die [one after the other](crate::relay).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use testbed::faults::{Calls, Fault, FaultProxy, Gate, Held};
 
 use crate::bed::{Bed, Leaver, PODS, plant, remove, unbounded};
 use crate::doer::Doer;
+use crate::relay::one_after_the_other;
 use crate::story::{Asked, is_completed, is_done_in_order, is_emptied_once, writes};
 use crate::support::checks::Found;
 use crate::support::{holds, now};
@@ -26,25 +27,49 @@ const STEPS: [&str; 2] = ["forget", "tell"];
 const AT_ONCE: usize = 12;
 
 /// How long it may take until every departure of a round stands at its write.
-const STANDING_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const STANDING_WITHIN: Duration = Duration::from_secs(20);
 
 /// A write of a departure.
 #[derive(Clone)]
-struct Point {
-    words: String,
+pub(crate) struct Point {
+    pub(crate) words: String,
     is: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-    side: Side,
+    pub(crate) side: Side,
     /// How long after the deletion it comes.
-    offset: Duration,
+    pub(crate) offset: Duration,
+}
+
+impl Point {
+    /// A gate at which the next such write for this departure stands.
+    pub(crate) fn gate(&self, proxy: &FaultProxy, leaver: &Leaver) -> Gate {
+        let gate = Gate::new();
+        let (of, is) = (leaver.clone(), Arc::clone(&self.is));
+        let calls = Calls::writes().that(move |call| {
+            let asked = Asked::on_its_way(call);
+            asked.is_for(&of) && is(&asked.words())
+        });
+        proxy.on(calls.nth(1), self.side.hold(&gate));
+        gate
+    }
 }
 
 /// Where the leader is when it dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     /// The server never sees the write.
     Before,
     /// The server has done it, and the leader never hears of it.
     After,
+}
+
+impl Side {
+    /// What stops a write there.
+    pub(crate) fn hold(self, gate: &Gate) -> Fault {
+        match self {
+            Self::Before => Fault::hold_before(gate),
+            Self::After => Fault::hold_after(gate),
+        }
+    }
 }
 
 /// Who comes after the leader.
@@ -63,12 +88,13 @@ pub(crate) async fn at_every_write(mutant: Option<Mutant>) -> Found {
     let points = undisturbed(&bed, &doer).await?;
     println!("{} writes", points.len());
     let sides = |side| points.iter().map(move |point| Point { side, ..point.clone() });
-    let rounds = rounds(sides(Side::Before).chain(sides(Side::After)).collect());
-    for (number, round) in rounds.iter().enumerate() {
+    let sides = sides(Side::Before).chain(sides(Side::After));
+    let (events, others): (Vec<_>, Vec<_>) = sides.partition(|point| point.words.contains(" events "));
+    for (number, round) in others.chunks(AT_ONCE).enumerate() {
         let heir = if number % 2 == 0 { Heir::Standby } else { Heir::Itself };
         play(&bed, &doer, &format!("crash{number}"), (round, heir)).await?;
     }
-    Ok(())
+    one_after_the_other(&bed, &doer, &events).await
 }
 
 /// The write that says what came of one step, before the next one begins.
@@ -107,33 +133,20 @@ async fn undisturbed(bed: &Bed, doer: &Doer) -> Result<Vec<Point>, String> {
     Ok(points)
 }
 
-fn steps(doer: &Doer) -> serde_json::Value {
+pub(crate) fn steps(doer: &Doer) -> serde_json::Value {
     let mut tell = doer.step(STEPS[1], 0);
     tell["dependsOn"] = json!([STEPS[0]]);
     json!([doer.step(STEPS[0], 1), tell])
-}
-
-/// Points that share a crash. Events are written one after the other, so that one that waits holds up the others: one of
-/// them in each round.
-fn rounds(points: Vec<Point>) -> Vec<Vec<Point>> {
-    let (events, others): (Vec<_>, Vec<_>) =
-        points.into_iter().partition(|point| point.words.contains(" events "));
-    let mut rounds: Vec<Vec<Point>> = others.chunks(AT_ONCE).map(<[Point]>::to_vec).collect();
-    // An event changes nothing of what is done: the last ones after they were written, for those before had their turn.
-    for (round, event) in rounds.iter_mut().zip(events.into_iter().rev()) {
-        round.push(event);
-    }
-    rounds
 }
 
 /// Lets a node leave for each point, kills the leader when each stands there, and looks how all of them end.
 async fn play(bed: &Bed, doer: &Doer, name: &str, (points, heir): (&[Point], Heir)) -> Found {
     let yard = Yard::in_cluster(bed.cluster, name).await;
     let (proxy, launch) = bed.rig().await;
-    let launch = launch.named(&format!("operator-{name}"));
+    let launch = launch.named(&format!("operator-{name}")).quick_lease();
     let leader = bed.leader(launch.clone()).await;
     let standby = match heir {
-        Heir::Standby => Some(bed.plain().start(bed.cluster).await),
+        Heir::Standby => Some(bed.plain().quick_lease().start(bed.cluster).await),
         Heir::Itself => None,
     };
     yard.policy(json!({"steps": steps(doer), "concurrency": unbounded()})).await;
@@ -168,17 +181,7 @@ async fn stop_at(
 ) -> Result<Vec<Held>, String> {
     let latest = points.iter().map(|point| point.offset).max().unwrap_or_default();
     let standing = leavers.iter().zip(points).map(async |(leaver, point)| {
-        let gate = Gate::new();
-        let (of, is) = (leaver.clone(), Arc::clone(&point.is));
-        let calls = Calls::writes().that(move |call| {
-            let asked = Asked::on_its_way(call);
-            asked.is_for(&of) && is(&asked.words())
-        });
-        let fault = match point.side {
-            Side::Before => Fault::hold_before(&gate),
-            Side::After => Fault::hold_after(&gate),
-        };
-        proxy.on(calls.nth(1), fault);
+        let gate = point.gate(proxy, leaver);
         tokio::time::sleep(latest.saturating_sub(point.offset)).await;
         remove(yard, leaver).await;
         let held = tokio::time::timeout(STANDING_WITHIN, gate.arrived()).await;
@@ -188,7 +191,7 @@ async fn stop_at(
 }
 
 /// A departure has ended as it should, and everything was done once, in its order.
-async fn is_right(yard: &Yard, doer: &Doer, leaver: &Leaver, since: Timestamp) -> Found {
+pub(crate) async fn is_right(yard: &Yard, doer: &Doer, leaver: &Leaver, since: Timestamp) -> Found {
     is_completed(yard, leaver).await?;
     let writes = writes(yard, since);
     is_emptied_once(leaver, &writes)?;

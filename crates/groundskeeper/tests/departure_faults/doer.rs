@@ -1,5 +1,7 @@
 //! Whom the steps ask: a server that does each once, and notes what it was asked and when.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use testbed::targets::hook::Hook;
@@ -13,6 +15,8 @@ pub(crate) struct Doer(Target<Noting>);
 struct Noting {
     hook: Hook,
     calls: Vec<Call>,
+    /// Departures no step of which comes to its end.
+    detained: BTreeSet<String>,
 }
 
 /// One request to do a step.
@@ -30,6 +34,10 @@ impl Behaviour for Noting {
         if body["call"] == "execute" {
             let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
             self.calls.push(Call { at: now(), run: text("runId"), step: text("stepId") });
+            if self.detained.contains(&text("runId")) {
+                let answer = json!({"status": "progress", "message": "detained", "retryAfterSeconds": 1});
+                return Reply::json(200, &answer);
+            }
         }
         self.hook.answer(request)
     }
@@ -37,7 +45,7 @@ impl Behaviour for Noting {
 
 impl Doer {
     pub(crate) async fn start() -> Self {
-        let noting = Noting { hook: Hook::new(), calls: Vec::new() };
+        let noting = Noting { hook: Hook::new(), calls: Vec::new(), detained: BTreeSet::new() };
         Self(Target::start(noting).await.unwrap())
     }
 
@@ -45,6 +53,15 @@ impl Doer {
     pub(crate) fn step(&self, name: &str, progress: u32) -> Value {
         let settings = json!({"url": self.0.url(), "settings": {"progress": progress}});
         json!({"name": name, "plugin": "httpHook", "settings": settings})
+    }
+
+    /// Lets no step of a departure come to its end, until it is let go.
+    pub(crate) fn detain(&self, run: &str) {
+        self.0.with(|noting| noting.detained.insert(run.to_owned()));
+    }
+
+    pub(crate) fn let_go(&self, run: &str) {
+        self.0.with(|noting| noting.detained.remove(run));
     }
 
     /// All requests to do a step of a departure, in order.

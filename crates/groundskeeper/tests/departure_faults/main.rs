@@ -18,6 +18,7 @@ mod bed;
 mod crashes;
 mod crowd;
 mod doer;
+mod relay;
 mod safeties;
 mod story;
 #[path = "../support/mod.rs"]

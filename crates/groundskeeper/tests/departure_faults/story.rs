@@ -60,6 +60,7 @@ impl<'a> Asked<'a> {
             "nodes" => changed(body),
             "pods/eviction" => name.rsplit('-').next().unwrap_or_default().to_owned(),
             "events" => body["reason"].as_str().unwrap_or_default().to_owned(),
+            "leases" => held(&body["spec"]).to_owned(),
             _ => String::new(),
         };
         format!("{verb} {resource} {about}")
@@ -85,6 +86,25 @@ fn changed(patch: &Value) -> String {
     let operations = patch.as_array().into_iter().flatten();
     let paths = operations.filter(|operation| operation["op"] != "test").filter_map(|op| op["path"].as_str());
     paths.filter(|path| !path.ends_with("resourceVersion")).collect::<Vec<_>>().join(" ")
+}
+
+/// What a write makes of the lease.
+fn held(lease: &Value) -> &'static str {
+    match lease["holderIdentity"].as_str() {
+        None | Some("") => "released",
+        Some(_) if lease["acquireTime"] == lease["renewTime"] => "taken",
+        Some(_) => "renewed",
+    }
+}
+
+/// What the operators have asked the server to make of the lease since then, in words.
+pub(crate) fn lease_writes(yard: &Yard, since: Timestamp) -> Vec<String> {
+    let requests = audit::requests(yard.cluster, "groundskeeper-system").into_iter();
+    let is_write = |request: &Request| matches!(request.verb.as_str(), "create" | "update" | "patch");
+    requests
+        .filter(|request| request.resource == "leases" && is_write(request) && request.at >= since)
+        .map(|request| Asked::answered(&request).words())
+        .collect()
 }
 
 /// All that the operators have asked the server to write since then, in the order of the answers.
