@@ -125,9 +125,12 @@ pub const UNDRAIN_WAIT_MAX: Duration = Duration::from_mins(1);
 /// Nodes that a line names; the rest are counted.
 pub const NODES_NAMED_MAX: usize = 10;
 
-/// How long an uninstallation takes our finalizer off nodes on which it comes back: an operator whose pods did not end in
-/// time has lost its lease and its rights by then. It also bounds 5,000 nodes, each of which takes some milliseconds.
+/// How long an uninstallation takes to go over all nodes once: 5,000 of them, each of which takes some milliseconds.
 pub const STRIP_WAIT_MAX: Duration = Duration::from_mins(5);
+
+/// How long it then takes off again what comes back: the operator has lost its rights by then, and what it had asked for
+/// before, or another API server still allows it, is written within seconds.
+pub const COMES_BACK_MAX: Duration = Duration::from_secs(30);
 
 /// Characters of a node's name in the name of an event about it: the API server adds five of its own, and takes 63 in all.
 pub const EVENT_PREFIX_CHARS_MAX: usize = 57;

@@ -5,7 +5,8 @@
 //! carry our label; each by its UID.
 //!
 //! Nodes carry our finalizer, and could not be deleted without us. So what puts it on goes first; then departures under way
-//! end or are released; then the operator; then the finalizer is taken off all nodes, and counted; and only then the rest.
+//! end or are released; then the operator, and its rights, for one may run outside of the cluster as well; then the finalizer
+//! is taken off all nodes, and counted; and only then the rest.
 
 mod nodes;
 
@@ -325,6 +326,7 @@ async fn take_out(
         nodes::settle(cluster, choice).await?;
     }
     take_out_these(cluster, of(Stage::Acts), args).await?;
+    take_out_these(cluster, of(Stage::Allows), args).await?;
     nodes::strip(cluster, if args.dry_run { Effect::DryRun } else { Effect::Real }).await?;
     if !args.dry_run {
         nodes::unmark(cluster).await?;
@@ -340,6 +342,8 @@ enum Stage {
     PutsOn,
     /// It refuses requests, or is the operator: before the finalizers.
     Acts,
+    /// It gives the operator its rights: after it has ended, and before the finalizers, which it could put back.
+    Allows,
     /// After them.
     Rest,
 }
@@ -349,6 +353,7 @@ impl Stage {
         match kind {
             _ if kind.starts_with("Mutating") => Self::PutsOn,
             _ if rank(kind) <= rank("Deployment") => Self::Acts,
+            "ClusterRoleBinding" | "RoleBinding" => Self::Allows,
             _ => Self::Rest,
         }
     }

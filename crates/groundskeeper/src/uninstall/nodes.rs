@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal as _};
 use anyhow::{Context as _, bail, ensure};
 use api::node_cleanup::{DELETION_GUARD_LABEL, MAINTENANCE_ANNOTATION, NODE_FINALIZER};
 use api::{GROUP, VERSION};
+use chassis::Resource;
 use chassis::actuator::dismantle::{Handling, dismantle, handle};
 use chassis::objects::{self, Effect, ObjectRef};
 use chassis::writes::{self, Seen};
@@ -18,7 +19,7 @@ use serde_json::Value;
 use units::{Span, Uid};
 
 use crate::cluster::{Cluster, text};
-use crate::limits::{LOOK_PAUSE, NODES_NAMED_MAX, RECORDS_LOOK_PAUSE, STRIP_WAIT_MAX};
+use crate::limits::{COMES_BACK_MAX, LOOK_PAUSE, NODES_NAMED_MAX, RECORDS_LOOK_PAUSE, STRIP_WAIT_MAX};
 use crate::nodes::records::{self, Held};
 use crate::nodes::release;
 use crate::output;
@@ -146,77 +147,92 @@ async fn leaving(cluster: &mut Cluster) -> anyhow::Result<Vec<Held>> {
 
 /// Takes our finalizer off all nodes, until none has it; also if an operator puts it back on in its last moments.
 pub(super) async fn strip(cluster: &mut Cluster, effect: Effect) -> anyhow::Result<()> {
-    let mode = if effect == Effect::DryRun { " (server dry run)" } else { "" };
-    let strip = async {
+    if effect == Effect::DryRun {
+        return strip_once(cluster, effect).await.map(drop);
+    }
+    if until_none(async || strip_once(cluster, effect).await).await? {
+        return Ok(());
+    }
+    let left = look(cluster).await?;
+    bail!("our finalizer comes back on {}: {STILL_RUNS}", named(&left.iter().collect::<Vec<_>>()))
+}
+
+/// Goes over all nodes again and again, until nothing was found any more; says whether it came to that.
+async fn until_none(mut pass: impl AsyncFnMut() -> anyhow::Result<usize>) -> anyhow::Result<bool> {
+    let first = tokio::time::timeout(STRIP_WAIT_MAX, pass()).await;
+    if first.context("there are more nodes than one run can do: run this again")?? == 0 {
+        return Ok(true);
+    }
+    let passes = async {
         loop {
-            let nodes = look(cluster).await?;
-            if nodes.is_empty() {
-                return Ok::<(), anyhow::Error>(());
-            }
-            for node in &nodes {
-                if release::take_off(cluster, node, effect).await? {
-                    output::print(&format!("node/{} has our finalizer no more{mode}\n", node.name))?;
-                }
-            }
-            if effect == Effect::DryRun {
-                return Ok(());
-            }
             tokio::time::sleep(LOOK_PAUSE).await;
+            if pass().await? == 0 {
+                return Ok(true);
+            }
         }
     };
-    let stripped = tokio::time::timeout(STRIP_WAIT_MAX, strip).await;
-    match stripped {
-        Ok(stripped) => stripped,
-        Err(_) => bail!(
-            "our finalizer comes back on {}: some operator runs still, perhaps outside of the cluster; end it, and run this again",
-            named(&look(cluster).await?.iter().collect::<Vec<_>>())
-        ),
-    }
+    tokio::time::timeout(COMES_BACK_MAX, passes).await.unwrap_or(Ok(false))
 }
 
-/// Takes off nodes that stay what we have put on them; tells which stay cordoned.
+/// Takes it off those that have it now; says how many had it.
+async fn strip_once(cluster: &mut Cluster, effect: Effect) -> anyhow::Result<usize> {
+    let mode = if effect == Effect::DryRun { " (server dry run)" } else { "" };
+    let nodes = look(cluster).await?;
+    for node in &nodes {
+        if release::take_off(cluster, node, effect).await? {
+            output::print(&format!("node/{} has our finalizer no more{mode}\n", node.name))?;
+        }
+    }
+    Ok(nodes.len())
+}
+
+/// Why something of ours comes back, and what is to be done about it.
+const STILL_RUNS: &str = "some operator runs still, outside of the cluster and by rights that are not ours; end it, and run this again";
+
+/// Takes off nodes that stay what we have put on them, until nothing of it is left; tells which stay cordoned.
 pub(super) async fn unmark(cluster: &mut Cluster) -> anyhow::Result<()> {
-    let resource = records::node_resource(cluster).await?;
-    let found = objects::list_metadata(&cluster.client, &resource).await.context("cannot list the nodes")?;
-    for node in found.iter().filter(|node| may_be_marked(node)) {
-        let object = ObjectRef { resource: &resource, namespace: None, name: text(node, "/metadata/name") };
-        let unmark = async {
-            // A node changes whenever its kubelet has something to say.
-            while let Unmarked::Changed = unmark_one(cluster, object).await? {
-                tokio::time::sleep(LOOK_PAUSE).await;
-            }
-            Ok::<(), anyhow::Error>(())
-        };
-        let unmarked = tokio::time::timeout(STRIP_WAIT_MAX, unmark).await;
-        unmarked.with_context(|| format!("{object} changes all the time: run this again"))??;
+    let nodes = records::node_resource(cluster).await?;
+    if until_none(async || unmark_once(cluster, &nodes).await).await? {
+        return Ok(());
     }
-    Ok(())
+    let left = marked(cluster, &nodes).await?;
+    bail!("our marks come back on {}: {STILL_RUNS}", named(&left.iter().collect::<Vec<_>>()))
 }
 
-/// What became of the marks on a node.
-enum Unmarked {
-    Done,
-    /// It was another one than was seen.
-    Changed,
+/// Takes them off those that have them now; says how many had some.
+async fn unmark_once(cluster: &Cluster, nodes: &Resource) -> anyhow::Result<usize> {
+    let mut had = 0;
+    for node in marked(cluster, nodes).await? {
+        let object = ObjectRef { resource: nodes, namespace: None, name: &node.name };
+        had += usize::from(unmark_one(cluster, object).await?);
+    }
+    Ok(had)
 }
 
-async fn unmark_one(cluster: &Cluster, object: ObjectRef<'_>) -> anyhow::Result<Unmarked> {
+/// Nodes that may have something of ours on them.
+async fn marked(cluster: &Cluster, nodes: &Resource) -> anyhow::Result<Vec<Held>> {
+    let found = objects::list_metadata(&cluster.client, nodes).await.context("cannot list the nodes")?;
+    Ok(found.iter().filter(|node| may_be_marked(node)).map(Held::of).collect())
+}
+
+/// Says whether there was something to take off.
+async fn unmark_one(cluster: &Cluster, object: ObjectRef<'_>) -> anyhow::Result<bool> {
     let found =
         objects::look_at(&cluster.client, object).await.with_context(|| format!("cannot read {object}"))?;
-    let Some(found) = found else { return Ok(Unmarked::Done) };
+    let Some(found) = found else { return Ok(false) };
     let node: views::Node =
         serde_json::from_value(found).with_context(|| format!("cannot understand {object}"))?;
     let Unmarking { operations, is_cordoned } = unmarking(&node);
     let (Some(uid), Some(version)) = (&node.metadata.uid, &node.metadata.resource_version) else {
-        return Ok(Unmarked::Done);
+        return Ok(false);
     };
     if operations.is_empty() {
-        return Ok(Unmarked::Done);
+        return Ok(false);
     }
     match writes::change(&cluster.client, object, Seen { uid, version }, operations).await {
         Ok(_) => {}
-        Err(error) if error.code() == Some(409) => return Ok(Unmarked::Changed),
-        Err(error) if error.code() == Some(404) => return Ok(Unmarked::Done),
+        // It has gone, or its kubelet had something to say: whoever looks again sees which.
+        Err(error) if matches!(error.code(), Some(404 | 409)) => return Ok(true),
         Err(error) => {
             return Err(anyhow::Error::from(error).context(format!("cannot take our marks off {object}")));
         }
@@ -228,7 +244,7 @@ async fn unmark_one(cluster: &Cluster, object: ObjectRef<'_>) -> anyhow::Result<
             "node/{name} stays cordoned, as a maintenance has left it: `kubectl uncordon {name}` when it is ready\n"
         ))?;
     }
-    Ok(Unmarked::Done)
+    Ok(true)
 }
 
 /// Whether something of ours may be on a node, by its metadata.
