@@ -1,4 +1,5 @@
-//! The commands about nodes that leave, against a real API server, without an operator: its part is played by the tests.
+//! The commands about nodes that leave, against a real API server. The operator's part is played by the tests, where they do not
+//! say that it [lives](living).
 
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +21,8 @@ mod decisions;
 mod departures;
 #[path = "nodes_cli/import.rs"]
 mod import;
+#[path = "nodes_cli/living.rs"]
+mod living;
 #[path = "nodes_cli/maintenance.rs"]
 mod maintenance;
 #[path = "nodes_cli/plugins.rs"]
@@ -27,3 +30,9 @@ mod plugins;
 mod support;
 #[path = "nodes_cli/uninstall.rs"]
 mod uninstall;
+#[path = "departures/users.rs"]
+#[allow(dead_code, reason = "a part of it is used here")]
+mod users;
+#[path = "departures/yard.rs"]
+#[allow(dead_code, reason = "a part of it is used here")]
+mod yard;

@@ -14,6 +14,9 @@ use crate::support::{eventually, groundskeeper, kubectl};
 
 pub(crate) const OURS: &str = "groundskeeper.dev/node-cleanup";
 
+/// What an uninstallation says last.
+pub(crate) const CLEAN: &str = "nothing of Groundskeeper is left that could block a request";
+
 /// The cluster, for one test at a time: an uninstallation is about all of its nodes.
 pub(crate) struct Bed {
     pub(crate) cluster: &'static ControlPlane,

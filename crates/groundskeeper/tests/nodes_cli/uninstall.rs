@@ -5,10 +5,8 @@ use std::time::Duration;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, OURS, Said, bed};
+use crate::bed::{Bed, CLEAN, OURS, Said, bed};
 use crate::support::kubectl;
-
-const CLEAN: &str = "nothing of Groundskeeper is left that could block a request";
 
 /// Nothing of ours holds a node, and a Node that is deleted goes at once; what others hold stays.
 async fn nothing_hangs(bed: &Bed, said: &Said) {
