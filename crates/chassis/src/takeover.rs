@@ -10,7 +10,7 @@
 use std::future::pending;
 
 use control::Backoff;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -111,7 +111,7 @@ impl Takeover {
                 self.stage = Stage::Done;
                 return true;
             }
-            Stage::ToAsk(at) | Stage::Awaiting(_, at) if *at <= now => {
+            Stage::ToAsk(at) | Stage::Awaiting(_, at) if is_due(*at, now) => {
                 self.stage = Stage::Asking;
                 self.asking.spawn(ask(self.client.clone(), self.kinds.clone()));
             }
@@ -147,6 +147,12 @@ impl Takeover {
             }
         };
     }
+}
+
+/// Whether that time has come, or lies farther ahead than any pause: then the clock has jumped back.
+fn is_due(at: Timestamp, now: Timestamp) -> bool {
+    let ahead = at.duration_since(now);
+    ahead <= SignedDuration::ZERO || ahead.unsigned_abs() > TAKEOVER_PAUSE_MAX
 }
 
 async fn ask(client: Client, kinds: Vec<Resource>) -> Answer {
@@ -248,6 +254,9 @@ mod tests {
             assert!(next > now && next.duration_since(now).unsigned_abs() <= TAKEOVER_PAUSE_MAX);
             now = next;
         }
+        takeover.settle(Err(ApiError::Garbled(String::new())), now);
+        takeover.follow(Some(1), &nothing, at(0));
+        assert!(takeover.next_wake().is_none(), "it is asked at once when the clock has jumped back");
         assert!(now.duration_since(at(0)).unsigned_abs() > Duration::from_secs(10), "{now}");
     }
 }
