@@ -161,7 +161,9 @@ impl Judge {
             // What was begun at the very beginning of the span may lie before it: it was decided earlier than written down.
             let within = |other: &&Gone| {
                 let age = gone.decided_at - other.decided_at;
-                other.policy == gone.policy && other.budget.is_some() && (0..span - 1_000).contains(&age)
+                // What goes without a limit waits for no status: after a crash, what the last status lacked is not counted.
+                let counts = other.budget.is_some_and(|(_, most)| most < u64::MAX);
+                other.policy == gone.policy && counts && (0..span - 1_000).contains(&age)
             };
             let within: Vec<_> = self.gone.iter().filter(within).collect();
             if u64::try_from(within.len()).unwrap() > most {
