@@ -114,6 +114,13 @@ async fn a_larger_budget_lets_more_go_and_none_at_all_lets_nothing_go() {
         team.gone(object).await;
     }
     team.collecting(&sweep).await;
+    // What has gone without a limit counts under the next one, whatever its window.
+    let again = json!({"count": 2, "percent": null, "window": "30m"});
+    team.edit(&sweep, json!({"spec": {"budget": again}})).await;
+    let late = team.create(config_map("late").labelled("tmp=yes")).await;
+    team.policy_is(&sweep, "the budget is exceeded", |policy| is_true(policy, "BudgetExceeded")).await;
+    team.wait_past(late.due(3)).await;
+    team.assert_untouched(&late).await;
 }
 
 #[tokio::test]
