@@ -183,7 +183,7 @@ impl EventReason {
                 "Something stands in the way of emptying a node for maintenance, or the node was refused"
             }
             Self::MaintenanceEnded => {
-                "A maintenance was deleted, and what it had put on the node was taken off"
+                "A maintenance was deleted: what it had put on the node was taken off, or another maintenance holds the node now"
             }
         }
     }

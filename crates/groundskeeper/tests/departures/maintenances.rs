@@ -149,6 +149,13 @@ async fn two_maintenances_of_one_node_follow_one_another() {
     yard.maintenance("twice-a", &node, json!({})).await;
     yard.maintenance_is("twice-a", "it is held", |status| status["phase"] == "Succeeded").await;
 
+    // It waits for longer, but nobody knows how it would drain the node.
+    let senseless = json!({"podSelector": {"matchLabels": {"no key": "a"}}});
+    yard.maintenance("twice-0", &node, senseless).await;
+    yard.maintenance_is("twice-0", "it makes no sense", |status| {
+        is(&json!({"status": status}), "Stalled") == Some("True")
+    })
+    .await;
     yard.maintenance("twice-b", &node, json!({})).await;
     let second =
         yard.maintenance_is("twice-b", "it waits", |status| blockers(status) == ["AnotherMaintenance"]).await;

@@ -440,7 +440,8 @@ impl Shown for Stock {
             2 => self.plugins.has_shown(there),
             3 => self.records.has_shown(there),
             4 => self.maintenances.has_shown(there),
-            _ => self.nodes.has_shown(there),
+            5 => self.nodes.has_shown(there),
+            _ => false,
         }
     }
 }

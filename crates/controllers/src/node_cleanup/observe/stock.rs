@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use api::node_cleanup::{CleanupPhase, Concurrency, NODE_FINALIZER};
 use api::{CleanupPlugin, DrainRule, NodeCleanup, NodeCleanupPolicy, NodeMaintenance};
-use node_cleanup::drain::Rules;
+use node_cleanup::drain::{Intent, Rules, Settings};
 use node_cleanup::steps::PluginFacts;
 use node_cleanup::{Governs, InvalidPolicy, Member, MemberState, Policy, Reach, Turn, TurnRule};
 use serde_json::Value;
@@ -199,12 +199,14 @@ impl Stock {
         })
     }
 
-    /// The maintenance that holds a node once the one that does is gone: the oldest that waits for it.
+    /// The maintenance that holds a node once the one that does is gone: the oldest that waits for it, and makes sense.
     pub(in super::super) fn heir(&self, node: &Node) -> Option<Heir> {
         let may_hold = |maintenance: &&Arc<NodeMaintenance>| {
             let seen =
                 maintenance.status.as_ref().and_then(|status| status.node_uid.as_deref()).map(Uid::from);
-            maintenance.metadata.deletion_timestamp.is_none() && (seen.is_none() || seen == node.metadata.uid)
+            maintenance.metadata.deletion_timestamp.is_none()
+                && (seen.is_none() || seen == node.metadata.uid)
+                && Settings::compile(&maintenance.spec.drain, Intent::Maintenance).is_ok()
         };
         let age = |maintenance: &&Arc<NodeMaintenance>| {
             let metadata = &maintenance.metadata;
