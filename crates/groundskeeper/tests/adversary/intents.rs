@@ -23,6 +23,8 @@ pub(crate) struct Intent {
     pub(crate) policy: (String, String),
     pub(crate) policy_uid: String,
     pub(crate) generation: u64,
+    /// In which time of leading.
+    pub(crate) epoch: u64,
     /// Whether it went by an approval, and not by the budget.
     pub(crate) is_approved: bool,
     /// UIDs of the objects that the same replica had sent deletions of by then, and that may go for all it knew.
@@ -57,6 +59,7 @@ impl Ledger {
             policy: (namespace.to_owned(), name.to_owned()),
             policy_uid: rule["uid"].as_str().unwrap().to_owned(),
             generation: rule["generation"].as_u64().unwrap(),
+            epoch: found["epoch"].as_u64().unwrap(),
             is_approved: found["evidence"]["approvedAt"].is_string(),
             going: self.going(moment(found)),
         })

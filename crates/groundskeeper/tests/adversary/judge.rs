@@ -41,6 +41,7 @@ struct Gone {
     /// The policy, and which incarnation of it.
     policy: (PolicyKey, String),
     decided_at: i64,
+    epoch: u64,
     /// The span of the policy's budget, and the most that may go in it; none if it went by an approval.
     budget: Option<(i64, u64)>,
     words: String,
@@ -161,8 +162,9 @@ impl Judge {
             // What was begun at the very beginning of the span may lie before it: it was decided earlier than written down.
             let within = |other: &&Gone| {
                 let age = gone.decided_at - other.decided_at;
-                // What goes without a limit waits for no status: after a crash, what the last status lacked is not counted.
-                let counts = other.budget.is_some_and(|(_, most)| most < u64::MAX);
+                // What goes without a limit waits for no status: whoever leads next does not know what the last one lacked.
+                let counts =
+                    other.budget.is_some_and(|(_, most)| most < u64::MAX || other.epoch == gone.epoch);
                 other.policy == gone.policy && counts && (0..span - 1_000).contains(&age)
             };
             let within: Vec<_> = self.gone.iter().filter(within).collect();
@@ -251,7 +253,8 @@ impl Case<'_> {
                                 let budget = self.budget(&spec, (since, approved_at), from)?;
                                 let policy = (policy.clone(), policy_uid.clone());
                                 let words = format!("{:?} at {decided_at}", self.key);
-                                return Ok(Gone { policy, decided_at: *decided_at, budget, words });
+                                let epoch = self.intent.epoch;
+                                return Ok(Gone { policy, decided_at: *decided_at, epoch, budget, words });
                             }
                             Err(no) if number == 0 => {
                                 why = format!("{policy:?}: {no:?}\n{:#}\n{spec:#}", self.object);
