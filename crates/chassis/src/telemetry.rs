@@ -1,7 +1,8 @@
 //! Logs and traces: what is written, at which level, in which form, and where spans go.
 //!
 //! One line for each event on standard error ([`lines`]). The level can be changed at any time: by the configuration for
-//! good, or by hand for a while. Spans are always kept, whatever the level, for every line says to what it belongs.
+//! good, or by hand for a while. Spans of a piece of work are always kept, whatever the level, for every line says to what
+//! it belongs; those of its steps and calls only for traces, and in lines for people who debug.
 
 mod lines;
 
@@ -154,14 +155,14 @@ impl LogLevel {
     }
 }
 
-/// Spans are always in, so that lines can say to what they belong; events by their level.
+/// Spans of work are always in, so that lines can say to what they belong; its steps and events by their level.
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for LogLevel {
     fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
-        is_our_span(metadata) || Filter::enabled(&**self.0.targets.load(), metadata, context)
+        is_work(metadata) || Filter::enabled(&**self.0.targets.load(), metadata, context)
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if is_our_span(metadata) {
+        if is_work(metadata) {
             return Interest::always();
         }
         Filter::<S>::callsite_enabled(&**self.0.targets.load(), metadata)
@@ -173,11 +174,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for LogLevel {
     }
 }
 
-/// Whether it is a span that lines tell of and traces are made of.
+/// Whether it is a span that traces are made of: a piece of work, a step of it, a call.
 pub(crate) fn is_our_span(metadata: &Metadata<'_>) -> bool {
     let ours = ["chassis", "controllers", "groundskeeper"];
     let target = metadata.target().split("::").next().unwrap_or_default();
-    metadata.is_span() && *metadata.level() <= Level::INFO && ours.contains(&target)
+    metadata.is_span() && *metadata.level() <= Level::DEBUG && ours.contains(&target)
+}
+
+/// Whether it is a span that every line within it tells of.
+fn is_work(metadata: &Metadata<'_>) -> bool {
+    is_our_span(metadata) && *metadata.level() <= Level::INFO
 }
 
 fn parse(text: &str) -> Result<Targets, String> {
@@ -240,16 +246,17 @@ mod tests {
     }
 
     #[test]
-    fn a_change_takes_effect_at_once_and_lines_keep_the_spans_around_them_at_every_level() {
+    fn a_change_takes_effect_at_once_and_lines_tell_of_their_work_at_every_level_and_of_its_steps_at_debug() {
         let level = log_level("warn");
         let written = Arc::new(Mutex::new(String::new()));
         let to = Arc::downgrade(&written);
         let write = move |line: &str| *to.upgrade().unwrap().lock().unwrap() += line;
         let lines = Lines::new(LogFormat::Json, Arc::new(SystemClock), write).with_filter(level.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
-            let work = tracing::info_span!("work", key = "team/sweep");
-            let _work = work.enter();
+            let work = crate::Trace::begin("test").about("gc", &"team/sweep");
+            let _work = work.span().enter();
             let say = |round: u32| {
+                let _step = work.step("apply").entered();
                 tracing::debug!(round, "debug");
                 tracing::warn!(round, "warn");
             };
@@ -266,6 +273,8 @@ mod tests {
         let in_work =
             |line: &str| line.contains("changed for a while") || line.contains("\"key\":\"team/sweep\"");
         assert!(written.lines().all(in_work), "{written}");
+        let tells_steps = written.lines().map(|line| line.contains("\"step\":\"apply\""));
+        assert_eq!(tells_steps.collect::<Vec<_>>(), [false, false, true, true], "{written}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use opentelemetry::trace::TraceContextExt as _;
 use tracing::field::Empty;
-use tracing::{Span, info_span};
+use tracing::{Span, debug_span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 pub(crate) use export::spans_to;
@@ -53,7 +53,9 @@ impl Trace {
 
     /// A step of the work, such as `decide`: enter it, or instrument a future with it. API calls within become part of it.
     pub fn step(&self, step: &'static str) -> Span {
-        info_span!(parent: &self.span, "step", otel.name = step, step)
+        let step = debug_span!(parent: &self.span, "step", otel.name = step, step);
+        // Where nobody wants to hear of steps, what is said in one is still said of the work.
+        if step.is_disabled() { self.span.clone() } else { step }
     }
 
     /// The work as a whole, for what is said of it between its steps.

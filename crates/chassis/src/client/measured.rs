@@ -56,7 +56,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (verb, method) = (Verb::of(&request), request.method().clone());
-        let span = tracing::info_span!(
+        let span = tracing::debug_span!(
             "api call",
             otel.kind = "client",
             verb = verb.name(),
@@ -66,10 +66,11 @@ where
         let measure = self.measure.clone();
         let began = measure.clock.steady();
         let answer = span.in_scope(|| self.inner.call(request));
+        let call = span.clone();
         let measured = async move {
             let answer = answer.await;
             let code = answer.as_ref().map(|answer| answer.status().as_u16()).ok();
-            tracing::Span::current().record("code", code);
+            call.record("code", code);
             let took = measure.clock.steady().since(began);
             measure.record(verb, &method, code, took.as_secs_f64());
             answer

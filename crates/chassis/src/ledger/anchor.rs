@@ -267,7 +267,7 @@ fn hash_at(directory: &std::path::Path, sequence: u64) -> std::io::Result<Held> 
 impl Ledger {
     async fn note_anchor(&self, head: Head) {
         if self.state().unavailable.is_none() {
-            self.note(Body { head: Some(head), ..Body::new(RecordKind::Anchor) }).await;
+            self.note(Box::new(Body { head: Some(head), ..Body::new(RecordKind::Anchor) })).await;
         }
     }
 }

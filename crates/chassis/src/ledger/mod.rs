@@ -166,7 +166,7 @@ pub struct IntentId {
     /// None if best effort could not write it, or there is no ledger.
     sequence: Option<u64>,
     /// What its outcome repeats, so that each record speaks for itself.
-    echo: Body,
+    echo: Box<Body>,
 }
 
 impl IntentId {
@@ -355,15 +355,15 @@ impl Ledger {
 
     /// Writes down what is about to be done. Once this has returned well, the record is durable, and it may be done.
     pub async fn intent(&self, intent: Intent) -> Result<IntentId, Unavailable> {
-        let body = body_of(RecordKind::Intent, intent);
-        let echo = Body {
+        let body = Box::new(body_of(RecordKind::Intent, intent));
+        let echo = Box::new(Body {
             epoch: body.epoch,
             controller: body.controller.clone(),
             act: body.act.clone(),
             object: body.object.clone(),
             trace: body.trace.clone(),
             ..Body::new(RecordKind::Outcome)
-        };
+        });
         match (self.ask(body).await, self.shared.requirement) {
             (Ok(sequence), _) => Ok(IntentId { sequence, echo }),
             (Err(error), Requirement::Required) => Err(error),
@@ -376,16 +376,17 @@ impl Ledger {
 
     /// Writes down how it went. Returns as soon as there is room to keep it; [`Ledger::flush`] waits until it is durable.
     pub async fn outcome(&self, id: IntentId, outcome: Outcome) {
-        let IntentId { sequence, echo } = id;
-        let (word, text) = (name(outcome.outcome.to_owned()), outcome.message.map(message));
-        self.note(Body { intent: sequence, outcome: Some(word), message: text, ..echo }).await;
+        let IntentId { sequence, echo: mut body } = id;
+        (body.intent, body.message) = (sequence, outcome.message.map(message));
+        body.outcome = Some(name(outcome.outcome.to_owned()));
+        self.note(body).await;
     }
 
     /// Writes down what was not even tried. Returns as soon as there is room to keep it.
     pub async fn refusal(&self, refusal: Refusal) {
         let body = body_of(RecordKind::Refusal, refusal.intent);
         let (reason, text) = (name(refusal.reason), message(refusal.message));
-        self.note(Body { reason: Some(reason), message: Some(text), ..body }).await;
+        self.note(Box::new(Body { reason: Some(reason), message: Some(text), ..body })).await;
     }
 
     /// Writes down how an intent of an earlier process went.
@@ -398,7 +399,7 @@ impl Ledger {
             evidence,
             ..intent.body.clone()
         };
-        self.note(body).await;
+        self.note(Box::new(body)).await;
     }
 
     /// Waits until all that was handed in before is durable.
@@ -416,7 +417,7 @@ impl Ledger {
         self.shared.state().clone()
     }
 
-    async fn ask(&self, body: Body) -> Result<Option<u64>, Unavailable> {
+    async fn ask(&self, body: Box<Body>) -> Result<Option<u64>, Unavailable> {
         if self.shared.requirement == Requirement::Off {
             return Ok(None);
         }
@@ -431,12 +432,12 @@ impl Ledger {
         answer.await.map_err(|_| closed())?.map(Some)
     }
 
-    async fn note(&self, body: Body) {
+    async fn note(&self, body: Box<Body>) {
         if self.shared.requirement == Requirement::Off {
             return;
         }
         let kind = body.kind;
-        let note: Note = (self.shared.clock.now(), Box::new(body));
+        let note: Note = (self.shared.clock.now(), body);
         let is_kept = match (&self.queues, self.shared.requirement) {
             (Some(queues), Requirement::Required) => queues.notes.send(note).await.is_ok(),
             (Some(queues), _) => queues.notes.try_send(note).is_ok(),

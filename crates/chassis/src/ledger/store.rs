@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 use super::line;
 use super::record::{Body, Draft, Head, RecordKind};
+use super::writer::Dated;
 use crate::limits::{LEDGER_SEGMENT_BYTES_DEFAULT, LEDGER_SEGMENTS_DEFAULT, LEDGER_SEGMENTS_MIN};
 
 /// The file whose lock says that somebody writes here.
@@ -125,7 +126,7 @@ impl Store {
     }
 
     /// Writes records and makes them durable; returns the number of the first. After an error none of them is there.
-    pub(super) fn append(&mut self, bodies: &[(Timestamp, Body)]) -> io::Result<u64> {
+    pub(super) fn append(&mut self, bodies: &[Dated]) -> io::Result<u64> {
         if self.extent.length >= self.limits.segment_bytes_max {
             self.begin_segment();
         }
@@ -157,7 +158,7 @@ impl Store {
     }
 
     /// The records as text, with the number of the first and the head that they lead to.
-    fn seal(&self, retired: Option<Head>, bodies: &[(Timestamp, Body)]) -> io::Result<(u64, Vec<u8>, Head)> {
+    fn seal(&self, retired: Option<Head>, bodies: &[Dated]) -> io::Result<(u64, Vec<u8>, Head)> {
         let (mut head, mut text) = (self.extent.head, Vec::new());
         let mut add = |time: Timestamp, body: &Body| -> io::Result<()> {
             let sequence = head.sequence + 1;

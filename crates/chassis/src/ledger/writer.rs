@@ -27,15 +27,15 @@ use crate::metrics::MetricName;
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) time: Timestamp,
-    pub(super) body: Body,
+    pub(super) body: Box<Body>,
     pub(super) reply: oneshot::Sender<Result<u64, Unavailable>>,
 }
 
 /// A record's content, and when it was handed in.
-type Dated = (Timestamp, Body);
+pub(super) type Dated = (Timestamp, Box<Body>);
 
 /// A record that nobody waits for.
-pub(super) type Note = (Timestamp, Box<Body>);
+pub(super) type Note = Dated;
 
 /// What is answered, in good times or bad: these never wait behind a backlog of notes.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Writer {
         start: Body,
     ) -> Self {
         let backoff = Backoff::new(LEDGER_RETRY_FIRST, LEDGER_RETRY_MAX, &shared.instance);
-        let backlog = vec![(shared.clock.now(), start)];
+        let backlog = vec![(shared.clock.now(), Box::new(start))];
         let store = Arc::new(Mutex::new(store));
         Self { store, shared, orders, notes, backlog, open: 0, outage: None, backoff }
     }
@@ -103,7 +103,7 @@ impl Writer {
         loop {
             let last = batch.last;
             if last {
-                self.backlog.push((self.shared.clock.now(), Body::new(RecordKind::Stop)));
+                self.backlog.push((self.shared.clock.now(), Box::new(Body::new(RecordKind::Stop))));
             }
             self.take_in(batch).await;
             if last {
@@ -144,7 +144,7 @@ impl Writer {
         {
             notes.push(note);
         }
-        self.backlog.extend(notes.into_iter().map(|(time, body)| (time, *body)));
+        self.backlog.extend(notes);
         for order in orders {
             match order {
                 Order::Write(ask) => batch.asks.push(*ask),
@@ -284,7 +284,7 @@ impl Writer {
         body.message = Some(message(format!("it could not be written for a time: {}", outage.reason)));
         body.evidence =
             Evidence::default().with("unavailableSince", outage.since).with("dropped", outage.dropped);
-        Some((self.shared.clock.now(), body))
+        Some((self.shared.clock.now(), Box::new(body)))
     }
 }
 
@@ -297,15 +297,10 @@ async fn retry_is_due(outage: &mut Option<Outage>) {
 }
 
 /// The outcome of an intent whose writer went away before it heard that it is durable.
-fn abandoned(intent: u64, body: Body) -> Body {
-    Body {
-        kind: RecordKind::Outcome,
-        intent: Some(intent),
-        outcome: Some("abandoned".to_owned()),
-        message: Some("nothing was done: whoever wanted it had stopped waiting".to_owned()),
-        rule: None,
-        evidence: Evidence::default(),
-        trace: None,
-        ..body
-    }
+fn abandoned(intent: u64, mut body: Box<Body>) -> Box<Body> {
+    (body.kind, body.intent, body.outcome) =
+        (RecordKind::Outcome, Some(intent), Some("abandoned".to_owned()));
+    body.message = Some("nothing was done: whoever wanted it had stopped waiting".to_owned());
+    (body.rule, body.evidence, body.trace) = (None, Evidence::default(), None);
+    body
 }

@@ -28,9 +28,9 @@ pub(super) struct Lines<W> {
     write: W,
 }
 
-/// Fields by name.
+/// Fields with their names, each once: so few that a list is the quickest to search.
 #[derive(Clone, Debug, Default)]
-struct Fields(BTreeMap<&'static str, Value>);
+struct Fields(Vec<(&'static str, Value)>);
 
 /// The fields of an event and of the spans around it; the innermost wins.
 type Line<'a> = BTreeMap<&'static str, &'a Value>;
@@ -119,8 +119,13 @@ impl Fields {
 
     fn set(&mut self, field: &Field, value: Value) {
         // Fields for the exporter of traces are not for people.
-        if !field.name().starts_with("otel.") {
-            self.0.insert(field.name(), value);
+        let name = field.name();
+        if name.starts_with("otel.") {
+            return;
+        }
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((name, value)),
         }
     }
 

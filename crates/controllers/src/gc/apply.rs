@@ -733,7 +733,7 @@ fn take(
 #[allow(clippy::disallowed_methods, reason = "measures a duration; no decision rests on it")]
 async fn carry_out(actuator: Actuator, warrant: Warrant, act: Act) -> (Outcome, Duration) {
     let started = tokio::time::Instant::now();
-    let outcome = actuator.carry_out(warrant, act).await;
+    let outcome = Box::pin(actuator.carry_out(warrant, act)).await;
     (outcome, started.elapsed())
 }
 
