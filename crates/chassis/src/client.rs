@@ -2,6 +2,7 @@
 //!
 //! kube's own retries are off: they repeat creations and evictions blindly. What may be repeated is repeated by [`ask`].
 
+mod answer;
 mod measured;
 mod repeat;
 
@@ -19,6 +20,7 @@ use crate::limits::{CALL_TIMEOUT, CONNECT_TIMEOUT};
 use crate::metrics::Metrics;
 use measured::Measure;
 
+pub(crate) use answer::{Encoding, PROTOBUF, accepted, content, send, status};
 pub(crate) use repeat::{ask, ask_for};
 
 /// Where to find the cluster.
@@ -105,18 +107,24 @@ async fn configuration(options: &ClientOptions) -> Result<Config, ConnectError> 
 }
 
 /// Waits for a call, but not for ever.
-pub(crate) async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
-    within(CALL_TIMEOUT, call).await
+pub(crate) fn bounded<T>(
+    call: impl Future<Output = kube::Result<T>>,
+) -> impl Future<Output = Result<T, ApiError>> {
+    within(CALL_TIMEOUT, call)
 }
 
 /// Waits for a call for so long.
-pub(crate) async fn within<T>(
+pub(crate) fn within<T>(
     limit: Duration,
     call: impl Future<Output = kube::Result<T>>,
-) -> Result<T, ApiError> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(answer) => answer.map_err(ApiError::from),
-        Err(_) => Err(ApiError::TimedOut(limit)),
+) -> impl Future<Output = Result<T, ApiError>> {
+    // Each future that waits for another may hold it twice: a call has a place of its own, or acts would take many kilobytes.
+    let call = Box::pin(call);
+    async move {
+        match tokio::time::timeout(limit, call).await {
+            Ok(answer) => answer.map_err(ApiError::from),
+            Err(_) => Err(ApiError::TimedOut(limit)),
+        }
     }
 }
 

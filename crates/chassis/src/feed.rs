@@ -11,7 +11,9 @@
 
 mod count;
 mod decode;
+mod frame;
 mod selector;
+mod stream;
 mod wire;
 
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use crate::metrics::{MetricName, Metrics};
 use crate::supervisor::Supervisor;
 
 pub use count::count;
-pub use decode::View;
+pub use decode::{ReadProtobuf, View};
 pub use selector::Pushed;
 pub use wire::list;
 use wire::{Ended, Watcher};

@@ -44,8 +44,8 @@ pub use discovery::{Resource, Unserved, resolve};
 pub use error::{ApiError, Class, Classify};
 pub use events::{Event, EventType, Recorder, Regarding, recorder};
 pub use feed::{
-    Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, Parked, Pushed, Representation, View,
-    count, list,
+    Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, Parked, Pushed, ReadProtobuf,
+    Representation, View, count, list,
 };
 pub use health::{Check, Health, Ticker};
 pub use http::{Endpoint, Pages, Scrapers, serve};

@@ -27,6 +27,9 @@ pub const LIST_PAGE_OBJECTS: usize = 500;
 /// escapes may double it.
 pub const WATCH_LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Bytes of what the server says when it refuses: a status is some hundreds, a proxy's page some thousands.
+pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
 /// First and longest wait after a failed attempt to watch. The longest is what a user waits at worst after granting a
 /// missing right or installing a missing kind.
 pub const FEED_RETRY_FIRST: Duration = Duration::from_millis(200);

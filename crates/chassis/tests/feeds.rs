@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![allow(clippy::disallowed_methods, reason = "tests delete as users do")]
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::{
     Continuity, Feed, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, Metrics, Parked, Pushed,
     Representation, Supervisor, count, resolve,
 };
+use http::{Response, header::CONTENT_TYPE};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use serde_json::json;
 use testbed::{ControlPlane, Options, Shared};
 use tokio::sync::mpsc;
@@ -43,9 +48,19 @@ impl Listener {
         representation: Representation,
         projection: Arc<Projection>,
     ) -> Self {
+        let client = cluster().await.admin().client().unwrap();
+        Self::start_with(client, namespace, (selector, representation), projection)
+    }
+
+    fn start_with(
+        client: Client,
+        namespace: &str,
+        (selector, representation): (Pushed, Representation),
+        projection: Arc<Projection>,
+    ) -> Self {
         let supervisor = Supervisor::default();
         let feeds = Feeds {
-            client: cluster().await.admin().client().unwrap(),
+            client,
             supervisor: supervisor.clone(),
             metrics: Metrics::default(),
             silence_max: Duration::from_secs(90),
@@ -172,6 +187,73 @@ async fn of_a_whole_object_the_fields_of_the_projection_are_shown() {
     assert_eq!(object.fields.get(&size), Some(&Value::Text("7".into())));
     assert_eq!(object.fields.get(&other), None);
     listener.end();
+}
+
+/// A client that keeps what forms its answers had.
+async fn noting(forms: &Arc<Mutex<BTreeSet<String>>>) -> Client {
+    let kubeconfig = Kubeconfig::read_from(cluster().await.admin().kubeconfig()).unwrap();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let forms = Arc::clone(forms);
+    let note = tower::util::MapResponseLayer::new(move |answer: Response<_>| {
+        let form = answer.headers()[CONTENT_TYPE].to_str().unwrap().split(';').next().unwrap().to_owned();
+        forms.lock().unwrap().insert(form);
+        answer
+    });
+    ClientBuilder::try_from(config).unwrap().with_layer(&note).build()
+}
+
+#[tokio::test]
+async fn metadata_comes_in_protobuf_and_is_what_it_is_in_json() {
+    let namespace = cluster().await.namespace("forms").await.unwrap();
+    let maps = maps(&namespace).await;
+    let paths = ["annotations", "finalizers", "generateName", "managedFields", "ownerReferences"];
+    let path = |name: &str| format!("metadata.{name}").parse::<FieldPath>().unwrap().prefix().clone();
+    let projection = Arc::new(Projection::new(paths.map(path)));
+    let manifest = json!({
+        "metadata": {
+            "name": "a",
+            "labels": {"tier": "web", "empty": ""},
+            "annotations": {"groundskeeper.dev/ttl": "5m", "example.com/word": "é", "example.com/note": "{\"a\": [1]}"},
+            "finalizers": ["example.com/a", "example.com/b"],
+            "ownerReferences": [
+                {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u-1", "controller": true, "blockOwnerDeletion": false},
+                {"apiVersion": "example.com/v1", "kind": "Thing", "name": "p", "uid": "u-2"},
+            ],
+        },
+    });
+    maps.create(&PostParams::default(), &serde_json::from_value(manifest).unwrap()).await.unwrap();
+    let mut seen = Vec::new();
+    for (representation, expected) in [
+        (Representation::Metadata, ["application/json", "application/vnd.kubernetes.protobuf"].as_slice()),
+        (Representation::Full, &["application/json"]),
+    ] {
+        let forms = Arc::default();
+        let client = noting(&forms).await;
+        let about = (Pushed::default(), representation);
+        let mut listener = Listener::start_with(client, &namespace, about, Arc::clone(&projection));
+        assert!(matches!(listener.next().await, FeedEvent::Listing(_)));
+        let FeedEvent::Applied(object) = listener.next().await else { panic!("it shows what there is") };
+        seen.push((listener, vec![format!("{object:?}")]));
+        // Which resource it is was asked in JSON.
+        assert!(forms.lock().unwrap().iter().eq(expected), "{representation:?}: {forms:?}");
+    }
+    maps.delete("a", &DeleteParams::default()).await.unwrap();
+    let clear = Patch::Merge(json!({"metadata": {"finalizers": null, "labels": null}}));
+    maps.patch("a", &PatchParams::default(), &clear).await.unwrap();
+    for (listener, seen) in &mut seen {
+        loop {
+            match listener.next().await {
+                FeedEvent::Applied(object) => seen.push(format!("{object:?}")),
+                FeedEvent::Deleted(object) => break seen.push(format!("{object:?}")),
+                _ => {}
+            }
+        }
+    }
+    let [(metadata, in_protobuf), (full, in_json)] = <[_; 2]>::try_from(seen).ok().unwrap();
+    assert_eq!(in_protobuf, in_json);
+    assert_eq!(in_json.len(), 3, "it is there, on its way out, gone: {in_json:#?}");
+    metadata.end();
+    full.end();
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod node;
 mod object;
 mod pod;
 mod projection;
+pub mod protobuf;
 mod read;
 mod taints;
 mod volume_attachment;

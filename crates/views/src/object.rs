@@ -7,7 +7,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 use units::{KeyPath, ResourceVersion, Uid, Value};
 
 use crate::read::{Kept, MetaSeed, ObjectSeed};
-use crate::{Annotations, Fields, Known, Labels, Projection};
+use crate::{Annotations, Fields, Known, Labels, Projection, protobuf};
 
 /// Any object, of which its metadata matters, and the fields that somebody reads.
 ///
@@ -26,16 +26,15 @@ impl Object {
     /// Where the fields together take more than [`KEPT_BYTES_MAX`](crate::KEPT_BYTES_MAX), the largest of them are not
     /// kept; see [`Fields::has_read`].
     pub fn read(json: &str, projection: &Arc<Projection>) -> serde_json::Result<Self> {
-        let mut kept = Kept::default();
-        loop {
+        read_within_limits(projection, |seed| {
             let mut json = serde_json::Deserializer::from_str(json);
-            let seed = ObjectSeed { projection, kept: &mut kept };
-            let read = seed.deserialize(&mut json).and_then(|object| json.end().map(|()| object));
-            let Err(error) = read else { return read };
-            // Each time with one field less, and in the end with none.
-            let Some(too_large) = kept.exceeded() else { return Err(error) };
-            kept = Kept::without(too_large);
-        }
+            seed.deserialize(&mut json).and_then(|object| json.end().map(|()| object))
+        })
+    }
+
+    /// Reads the same out of a `PartialObjectMetadata` in protobuf.
+    pub fn read_protobuf(message: &[u8], projection: &Arc<Projection>) -> serde_json::Result<Self> {
+        read_within_limits(projection, |seed| seed.deserialize(protobuf::object(message)))
     }
 
     /// Reads the same out of any format, such as a manifest.
@@ -51,6 +50,20 @@ impl Object {
     /// The object as far as these paths lead into it; see [`Known::tree`].
     pub fn tree(&self, reads: &[KeyPath]) -> Value {
         Known::from(&self.metadata).tree(&self.fields, reads)
+    }
+}
+
+/// Reads an object, again if there was too little room: each time with one field less, and in the end with none.
+fn read_within_limits(
+    projection: &Arc<Projection>,
+    read: impl Fn(ObjectSeed<'_>) -> serde_json::Result<Object>,
+) -> serde_json::Result<Object> {
+    let mut kept = Kept::default();
+    loop {
+        let object = read(ObjectSeed { projection, kept: &mut kept });
+        let Err(error) = object else { return object };
+        let Some(too_large) = kept.exceeded() else { return Err(error) };
+        kept = Kept::without(too_large);
     }
 }
 

@@ -6,6 +6,8 @@
 use serde::Serialize;
 use units::{ApiVersion, ResourceVersion, Uid};
 
+use crate::client::PROTOBUF;
+
 /// `DeleteOptions`, as far as we use them.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,7 +47,16 @@ impl Form {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Json => "application/json",
-            Self::Protobuf => "application/vnd.kubernetes.protobuf",
+            Self::Protobuf => PROTOBUF,
+        }
+    }
+
+    /// In which forms the answer may come. What is deleted may come back whole, which only the API server itself can write
+    /// in protobuf.
+    pub(super) const fn answers(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Protobuf => "application/vnd.kubernetes.protobuf,application/json",
         }
     }
 }

@@ -20,7 +20,8 @@ pub(super) fn of(target: &Target, act: &Act) -> Result<http::Request<Vec<u8>>, A
             let form = Form::of(&target.resource.kind.api_version);
             let options = deletion(target, *manner).written(form);
             let options = options.map_err(|error| ApiError::Garbled(error.to_string()))?;
-            made(target, http::Request::delete(path), form.name(), options)
+            let builder = http::Request::delete(path).header(http::header::ACCEPT, form.answers());
+            made(target, builder, form.name(), options)
         }
         Act::Evict { grace_period_seconds } => {
             let builder = http::Request::post(format!("{path}/eviction"));

@@ -4,8 +4,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::value::RawValue;
 use units::ResourceVersion;
+
+use super::frame;
+use crate::client::Encoding;
+
+/// Reads a view out of a message of protobuf.
+pub type ReadProtobuf<V> = fn(message: &[u8], context: &<V as View>::Context) -> serde_json::Result<V>;
 
 /// What a feed makes of each object.
 pub trait View: Sized + Send + 'static {
@@ -19,6 +26,10 @@ pub trait View: Sized + Send + 'static {
     /// If it is not what it should be. The feed then shows it as [`FeedEvent::Unreadable`](super::FeedEvent) and goes on.
     fn read(object: &str, context: &Self::Context) -> serde_json::Result<Self>;
 
+    /// Reads the metadata of an object as the server writes it in protobuf, and fails as `read` does; none for what is
+    /// read in JSON alone.
+    const PROTOBUF: Option<ReadProtobuf<Self>> = None;
+
     /// The version that was read, from which the watch goes on.
     fn resource_version(&self) -> Option<ResourceVersion>;
 }
@@ -30,6 +41,8 @@ impl View for views::Object {
     fn read(object: &str, projection: &Self::Context) -> serde_json::Result<Self> {
         Self::read(object, projection)
     }
+
+    const PROTOBUF: Option<ReadProtobuf<Self>> = Some(Self::read_protobuf);
 
     fn resource_version(&self) -> Option<ResourceVersion> {
         self.metadata.resource_version.clone()
@@ -100,7 +113,7 @@ struct Envelope<'a> {
 }
 
 #[derive(Deserialize)]
-struct Bookmark {
+pub(super) struct Bookmark {
     metadata: BookmarkMeta,
 }
 
@@ -112,20 +125,36 @@ struct BookmarkMeta {
     annotations: std::collections::BTreeMap<String, String>,
 }
 
+impl Bookmark {
+    pub(super) fn line<V>(self) -> Line<V> {
+        let BookmarkMeta { resource_version, annotations } = self.metadata;
+        let initial_events_end =
+            annotations.get("k8s.io/initial-events-end").is_some_and(|end| end == "true");
+        Line::Bookmark { resource_version, initial_events_end }
+    }
+}
+
+/// Reads an event of a watch.
+pub(super) fn event<V: View>(
+    encoding: Encoding,
+    bytes: &[u8],
+    context: &V::Context,
+) -> serde_json::Result<Line<V>> {
+    match (encoding, V::PROTOBUF) {
+        (Encoding::Json, _) => line(bytes, context),
+        (Encoding::Protobuf, Some(read)) => frame::event(bytes, read, context),
+        (Encoding::Protobuf, None) => Err(serde_json::Error::custom("protobuf, which was not asked for")),
+    }
+}
+
 /// Reads a line of a watch.
-pub(super) fn line<V: View>(bytes: &[u8], context: &V::Context) -> serde_json::Result<Line<V>> {
+fn line<V: View>(bytes: &[u8], context: &V::Context) -> serde_json::Result<Line<V>> {
     let envelope: Envelope<'_> = serde_json::from_slice(bytes)?;
     let object = envelope.object.get();
     match &*envelope.kind {
         "ADDED" | "MODIFIED" => view(object, context, Line::Applied),
         "DELETED" => view(object, context, Line::Deleted),
-        "BOOKMARK" => {
-            let BookmarkMeta { resource_version, annotations } =
-                serde_json::from_str::<Bookmark>(object)?.metadata;
-            let initial_events_end =
-                annotations.get("k8s.io/initial-events-end").is_some_and(|end| end == "true");
-            Ok(Line::Bookmark { resource_version, initial_events_end })
-        }
+        "BOOKMARK" => serde_json::from_str(object).map(Bookmark::line),
         _ => Ok(Line::Error(serde_json::from_str(object)?)),
     }
 }
@@ -154,7 +183,7 @@ struct Remains {
 }
 
 /// What is wrong, without where: that moves with every change elsewhere, such as our telling of it in the status.
-fn without_place(error: &serde_json::Error) -> String {
+pub(super) fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
 }

@@ -8,16 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use control::Mutant;
-use futures::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+use futures::AsyncBufRead;
 use kube::Client;
 use tokio::sync::mpsc;
 
 use super::decode::{self, Line, Page, View};
+use super::stream::{self, Broken};
 use super::{Continuity, FeedEvent, FeedId, FeedState, FeedTarget, Feeds, Representation};
-use crate::client::{ask, bounded, get};
+use crate::client::{Encoding, ask, get};
 use crate::discovery::Resource;
 use crate::error::ApiError;
-use crate::limits::{CALL_TIMEOUT, LIST_PAGE_OBJECTS, WATCH_LINE_BYTES_MAX, WATCH_TIMEOUT_SECONDS};
+use crate::limits::{CALL_TIMEOUT, LIST_PAGE_OBJECTS, WATCH_TIMEOUT_SECONDS};
 use crate::paths;
 use units::ResourceVersion;
 
@@ -62,6 +63,15 @@ enum Stop {
 impl From<ApiError> for Stop {
     fn from(error: ApiError) -> Self {
         if error.code() == Some(410) { Self::Expired } else { Self::Failed(error) }
+    }
+}
+
+impl From<Broken> for Stop {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Silent(span) => Self::Silent(span),
+            Broken::Failed(error) => error.into(),
+        }
     }
 }
 
@@ -198,29 +208,32 @@ impl<V: View> Watcher<V> {
         FeedEvent::Listing(self.seen_before.as_deref().map(ResourceVersion::from))
     }
 
-    async fn open(&self, query: &str) -> Result<impl AsyncBufRead + Unpin + use<V>, Stop> {
+    async fn open(&self, query: &str) -> Result<(Encoding, impl AsyncBufRead + Unpin + use<V>), Stop> {
         let Resource { kind, plural, .. } = &*self.resource;
         let path = paths::collection(&kind.api_version, plural, self.target.namespace.as_deref());
         let selector = self.target.selector.query();
         let path = format!(
             "{path}?watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_TIMEOUT_SECONDS}&{query}{selector}"
         );
-        let request = get(&path, accept(self.target.representation, Form::Object))?;
-        Ok(Box::pin(bounded(self.client.request_stream(request)).await?))
+        let accept = match (self.target.representation, V::PROTOBUF) {
+            (Representation::Metadata, Some(_)) => METADATA_IN_ANY_FORM,
+            (representation, _) => accept(representation, Form::Object),
+        };
+        Ok(stream::open(&self.client, get(&path, accept)?).await?)
     }
 
     /// Passes on what comes, until the end of the stream.
     async fn read(
         &mut self,
-        mut stream: impl AsyncBufRead + Unpin,
+        (encoding, mut stream): (Encoding, impl AsyncBufRead + Unpin),
         sink: Sink<'_, V>,
         live: &AtomicBool,
     ) -> Result<(), Stop> {
         loop {
             let mut bytes = std::mem::take(&mut self.line);
-            let ended = read_line(&mut stream, &mut bytes, self.silence_max).await;
-            let line = ended.and_then(|more| {
-                more.then(|| decode::line::<V>(&bytes, &self.context).map_err(garbled)).transpose()
+            let ended = stream::next(&mut stream, encoding, &mut bytes, self.silence_max).await;
+            let line = ended.map_err(Stop::from).and_then(|more| {
+                more.then(|| decode::event::<V>(encoding, &bytes, &self.context).map_err(garbled)).transpose()
             });
             self.line = recycled(bytes);
             match line? {
@@ -309,6 +322,10 @@ pub(super) enum Form {
     List,
 }
 
+/// An object's metadata, in protobuf or, from whoever does not know that, in JSON.
+const METADATA_IN_ANY_FORM: &str = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
+    application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
 pub(super) const fn accept(representation: Representation, form: Form) -> &'static str {
     match (representation, form) {
         (Representation::Full, _) => "application/json",
@@ -318,29 +335,6 @@ pub(super) const fn accept(representation: Representation, form: Form) -> &'stat
         (Representation::Metadata, Form::List) => {
             "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         }
-    }
-}
-
-/// Whether there was a line. An end within a line counts as an end: the watch resumes before that line.
-async fn read_line(
-    stream: &mut (impl AsyncBufRead + Unpin),
-    line: &mut Vec<u8>,
-    silence_max: Duration,
-) -> Result<bool, Stop> {
-    line.clear();
-    let silence_max = if Mutant::SilenceBelieved.is_on() { Duration::from_hours(24) } else { silence_max };
-    let limit = u64::try_from(WATCH_LINE_BYTES_MAX).unwrap_or(u64::MAX);
-    let mut bounded = stream.take(limit);
-    let reading = bounded.read_until(b'\n', line);
-    match tokio::time::timeout(silence_max, reading).await {
-        Err(_) => Err(Stop::Silent(silence_max)),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
-        Ok(Err(error)) => Err(ApiError::Unreachable(error.to_string()).into()),
-        Ok(Ok(_)) if line.len() >= WATCH_LINE_BYTES_MAX => {
-            Err(ApiError::Garbled(format!("a watch event is longer than {WATCH_LINE_BYTES_MAX} bytes"))
-                .into())
-        }
-        Ok(Ok(_)) => Ok(line.ends_with(b"\n")),
     }
 }
 
