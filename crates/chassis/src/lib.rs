@@ -13,6 +13,7 @@ mod access;
 pub mod actuator;
 pub mod admission;
 mod client;
+mod controller_thread;
 mod discovery;
 mod error;
 mod events;
@@ -40,6 +41,7 @@ pub mod writes;
 
 pub use access::{Access, AccessReviews, Attributes, Subject};
 pub use client::{ClientOptions, ConnectError, connect, connect_measured};
+pub use controller_thread::ControllerThread;
 pub use discovery::{Resource, Unserved, resolve};
 pub use error::{ApiError, Class, Classify};
 pub use events::{Event, EventType, Recorder, Regarding, recorder};

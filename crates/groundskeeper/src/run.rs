@@ -13,8 +13,9 @@ use chassis::admission::CertificateState;
 use chassis::lease::{Leadership, LeaseOptions, contender};
 use chassis::ledger::{Anchorer, Ledger, LedgerLimits, LedgerOptions, Requirement};
 use chassis::{
-    Check, ClientOptions, Endpoint, Feeds, Health, LogFormat, MetricName, Metrics, Pages, Recorder, Scrapers,
-    Stage, Supervisor, Telemetry, TraceTarget, connect_measured, recorder, serve, settle, start_telemetry,
+    Check, ClientOptions, ControllerThread, Endpoint, Feeds, Health, LogFormat, MetricName, Metrics, Pages,
+    Recorder, Scrapers, Stage, Supervisor, Telemetry, TraceTarget, connect_measured, recorder, serve, settle,
+    start_telemetry,
 };
 use control::{Clock, LeaseTerms, SystemClock};
 use controllers::gc::{self, AuthorCheck, Foundation};
@@ -84,7 +85,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     supervisor.spawn_in(Stage::Record, "events", events);
     let leadership = contend(&config, &supervisor, &metrics, &recorder).await?;
     let rails = Rails::new(&*config.namespace);
-    let ledger = open_ledger(&config, &supervisor, &metrics, &client).await?;
+    let thread = ControllerThread::start().context("cannot start the controllers' thread")?;
+    let ledger = open_ledger(&config, (&supervisor, &thread), &metrics, &client).await?;
     let nodes = Nodes::default();
     let ground = Ground {
         own_namespace: &config.namespace,
@@ -101,6 +103,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         supervisor.spawn_in(Stage::Listen, "readiness of the webhook", watching);
     }
     let in_flight_max = config.limits.deletions_in_flight;
+    let client = connect_there(&config, &thread, &metrics, &clock).await?;
+    // The controllers, and whatever they start, run on their thread.
+    let entered = thread.enter();
     let means = Means { client: client.clone(), ledger, metrics: metrics.clone(), clock: Arc::clone(&clock) };
     let actuator = Actuator::new(means, rails.clone(), in_flight_max);
     let feeds =
@@ -125,6 +130,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         health: health.clone(),
         author_check: config.policies.author_check.into(),
     });
+    drop(entered);
     health.started();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
 
@@ -188,10 +194,23 @@ async fn watch_certificate(
     }
 }
 
-/// Opens the ledger, and settles what an earlier process of this name has left open.
+/// A client of the controllers' own, whose connections live on their thread.
+async fn connect_there(
+    config: &Config,
+    thread: &ControllerThread,
+    metrics: &Metrics,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<kube::Client> {
+    let (options, metrics, clock) = (cluster(config), metrics.clone(), Arc::clone(clock));
+    let connecting = async move { connect_measured(&options, &metrics, clock).await };
+    Ok(thread.run(connecting).await.context("the controllers' thread has ended")??)
+}
+
+/// Opens the ledger, which is written beside the controllers, and settles what an earlier process of this name has left
+/// open.
 async fn open_ledger(
     config: &Config,
-    supervisor: &Supervisor,
+    (supervisor, thread): (&Supervisor, &ControllerThread),
     metrics: &Metrics,
     client: &kube::Client,
 ) -> anyhow::Result<Ledger> {
@@ -208,7 +227,9 @@ async fn open_ledger(
         "name a directory that can be written with --ledger-dir, or go without one with --ledger=off";
     let opened = Ledger::open(options, Arc::new(SystemClock), metrics.clone()).await.context(advice)?;
     let (ledger, stop) = (opened.ledger, supervisor.stopping_in(Stage::Record).clone());
+    let entered = thread.enter();
     supervisor.spawn_in(Stage::Record, "ledger", opened.writer);
+    drop(entered);
     let (closing, closed) = (ledger.clone(), CancellationToken::new());
     let anchorer = Anchorer::new(client.clone(), &*config.namespace, ledger.clone());
     supervisor.spawn_in(
