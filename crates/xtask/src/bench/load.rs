@@ -1,4 +1,4 @@
-//! The load: ConfigMaps, created and deleted by a bare client.
+//! The load: ConfigMaps, created by an administrator and deleted by a bare client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use kube::Client;
 use serde_json::{Value, json};
 use testbed::ControlPlane;
 
+use super::service_account::ServiceAccount;
 use super::watcher::Stopwatch;
 
 /// Creations in flight: as many as the server takes gladly.
@@ -20,13 +21,15 @@ const UNSERVED_MAX_SECONDS: f64 = 30.0;
 /// A namespace to put load into.
 pub(super) struct Load {
     client: Client,
+    bare: Client,
     namespace: Arc<str>,
 }
 
 impl Load {
     pub(super) async fn new(cluster: &ControlPlane, purpose: &str) -> Result<Self> {
         let namespace = cluster.namespace(purpose).await?.into();
-        Ok(Self { client: cluster.admin().client()?, namespace })
+        let bare = ServiceAccount::bare(cluster)?.client().await?;
+        Ok(Self { client: cluster.admin().client()?, bare, namespace })
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -164,7 +167,7 @@ impl Load {
     async fn delete_one(&self, prefix: &str, number: usize) -> Result<()> {
         let path = format!("/api/v1/namespaces/{}/configmaps/{prefix}-{number:06}", self.namespace);
         let request = http::Request::delete(path).body(Vec::new())?;
-        self.client.request_text(request).await.map(drop).context("deleting")
+        self.bare.request_text(request).await.map(drop).context("deleting")
     }
 }
 

@@ -17,6 +17,7 @@ mod gc;
 mod load;
 mod nodes;
 mod operator;
+mod service_account;
 mod watcher;
 
 use std::process::{Command, ExitCode};

@@ -14,10 +14,8 @@ use testbed::{ControlPlane, ManagedProcess};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::service_account::{BARE_CLIENT, ServiceAccount};
 use super::watcher::{Lateness, Stopwatch};
-
-const USER: &str = "system:serviceaccount:groundskeeper-system:groundskeeper";
-const GROUPS: [&str; 2] = ["system:serviceaccounts", "system:serviceaccounts:groundskeeper-system"];
 
 /// The control plane of a bench has no controller manager to fill the aggregated role: it is bound as it is.
 const BINDING: &str = "
@@ -53,6 +51,9 @@ pub(super) fn install_all(cluster: &ControlPlane, binary: &Path) -> Result<()> {
     ensure!(manifests.status.success(), "{args:?}: {}", String::from_utf8_lossy(&manifests.stderr));
     kubectl(cluster, &["apply", "--server-side", "--filename=-"], &manifests.stdout)?;
     kubectl(cluster, &["apply", "--filename=-"], BINDING.as_bytes())?;
+    kubectl(cluster, &["apply", "--filename=-"], BARE_CLIENT.as_bytes())?;
+    // Its token is not part of what is timed later.
+    ServiceAccount::operator(cluster)?;
     kubectl(cluster, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], b"")
 }
 
@@ -64,6 +65,9 @@ pub(super) fn install(cluster: &ControlPlane, binary: &Path) -> Result<()> {
         kubectl(cluster, &["apply", "--filename=-"], &manifests.stdout)?;
     }
     kubectl(cluster, &["apply", "--filename=-"], BINDING.as_bytes())?;
+    kubectl(cluster, &["apply", "--filename=-"], BARE_CLIENT.as_bytes())?;
+    // Its token is not part of what is timed later.
+    ServiceAccount::operator(cluster)?;
     kubectl(cluster, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], b"")
 }
 
@@ -141,7 +145,7 @@ impl Operator {
 
     /// Starts it with more flags.
     pub(super) fn spawn_with(cluster: &ControlPlane, binary: &Path, flags: &[String]) -> Result<Self> {
-        let identity = cluster.user(USER, &GROUPS)?;
+        let identity = ServiceAccount::operator(cluster)?;
         let name = format!("groundskeeper-{}", cluster.directory().join("logs").read_dir()?.count());
         let mut command = Command::new(binary);
         command.arg("run").arg("--kubeconfig").arg(identity.kubeconfig());
