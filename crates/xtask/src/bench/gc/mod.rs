@@ -1,6 +1,6 @@
 //! `cargo xtask bench gc`: what the garbage collector promises of its speed, each number beside its baseline.
 //!
-//! First the engine alone, in this process, through the decoder that the watches use; then the operator against a real
+//! First the engine alone, in this process, through the decoder that watches in JSON use; then the operator against a real
 //! control plane, with all that an installation has but the workload.
 
 mod cluster;
