@@ -24,6 +24,8 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use control::{Clock as _, SystemClock};
+use jiff::SignedDuration;
 use testbed::{ControlPlane, Options};
 
 use load::Load;
@@ -200,8 +202,30 @@ impl Bench {
             load.policy(TTL_SECONDS).await?;
             let count = 20 * usize::try_from(per_second)?;
             load.create_steadily("a", count, per_second).await?;
-            late(&format!("{per_second} per second"), &operator.lateness(count, RUN_TIMEOUT).await?, goal);
+            let what = format!("{per_second} per second, together at its start");
+            late(&what, &operator.lateness(count, RUN_TIMEOUT).await?, goal);
         }
+        self.lateness_of_an_even_stream(2_000, 100).await
+    }
+
+    /// The same, but by marks, which tell fractions of a second: each object falls due at a moment of its own.
+    async fn lateness_of_an_even_stream(&self, count: usize, per_second: u32) -> Result<()> {
+        let load = Load::new(&self.cluster, "even").await?;
+        load.create("a", count, 200).await?;
+        let floor = load.delete_on_time("a", count, per_second, 32).await?;
+        let what = format!("bare client, {per_second} per second, evenly");
+        late(&what, &Lateness::new(floor), "baseline");
+
+        let load = Load::new(&self.cluster, "even").await?;
+        let operator = Operator::start(&self.cluster, &self.binary).await?;
+        load.policy_with(&gc::marks()).await?;
+        let first = gc::later(TTL_SECONDS as f64)?;
+        let step = SignedDuration::from_secs(1) / i32::try_from(per_second)?;
+        let at = |number: usize| first.saturating_add(step * i32::try_from(number).unwrap_or(i32::MAX));
+        load.create_marked("a", count, |number| gc::expires(at(number).unwrap_or(first))).await?;
+        ensure!(SystemClock.now() < first, "the objects were not there in time");
+        let what = format!("{per_second} per second, evenly");
+        late(&what, &operator.lateness(count, RUN_TIMEOUT).await?, "p50 < 20 ms, p99 < 100 ms");
         Ok(())
     }
 

@@ -274,16 +274,16 @@ impl Bench {
     }
 }
 
-fn later(seconds: f64) -> Result<Timestamp> {
+pub(in crate::bench) fn later(seconds: f64) -> Result<Timestamp> {
     Ok(SystemClock.now().checked_add(SignedDuration::try_from_secs_f64(seconds)?)?)
 }
 
 /// A `ttl` by which objects say themselves when they go.
-fn marks() -> Value {
+pub(in crate::bench) fn marks() -> Value {
     json!({"marks": {"sources": ["Groundskeeper"]}})
 }
 
 /// Annotations of an object that goes at this moment.
-fn expires(at: Timestamp) -> Value {
+pub(in crate::bench) fn expires(at: Timestamp) -> Value {
     json!({"groundskeeper.dev/expires": at.to_string()})
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+pub(super) use cluster::{expires, later, marks};
 pub(super) use engine::{Tracked, track};
 
 use super::{head, row};
