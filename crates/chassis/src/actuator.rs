@@ -394,7 +394,6 @@ impl Actuator {
             Err(outcome) => return outcome,
         };
         let intent = intent(&target, grounds, &act, Some(epoch.number()));
-        let object = intent.object.clone();
         let written = match fenced(&epoch, self.ledger.intent(intent)).await {
             None => return Outcome::Fenced,
             Some(Err(unavailable)) => return Outcome::Unrecorded(unavailable.reason),
@@ -402,7 +401,7 @@ impl Actuator {
         };
         let outcome = match (self.send(request, &epoch, &act).await, &seen) {
             (Outcome::Failed(error), _) if error.leaves_open() && act.destroys() => {
-                Box::pin(self.look_after(&target.resource, &object, error, &epoch)).await
+                Box::pin(self.look_after(&target, error, &epoch)).await
             }
             // A test in the patch has failed, or the object may not be so: the server says the same of both.
             (Outcome::Failed(error), Some(seen)) if error.code() == Some(422) => {
@@ -472,14 +471,9 @@ impl Actuator {
     }
 
     /// Nobody knows whether it was done: looks once. What is still there is acted on again, which is harmless.
-    async fn look_after(
-        &self,
-        resource: &Resource,
-        object: &Subject,
-        error: ApiError,
-        epoch: &Epoch,
-    ) -> Outcome {
-        let look = look_in(&self.client.0, resource, object);
+    async fn look_after(&self, target: &Target, error: ApiError, epoch: &Epoch) -> Outcome {
+        let object = subject(target);
+        let look = look_in(&self.client.0, &target.resource, &object);
         let found = fenced(epoch, tokio::time::timeout(LOST_ANSWER_LOOK_TIMEOUT, look)).await;
         match found {
             Some(Ok(Ok(Found::Gone | Found::Terminating))) => Outcome::FoundDone(error),
@@ -490,20 +484,24 @@ impl Actuator {
 
 fn intent(target: &Target, grounds: Grounds, act: &Act, epoch: Option<u64>) -> ledger::Intent {
     let Grounds { controller, rule, evidence, .. } = grounds;
-    let Target { resource, namespace, name, uid, resource_version, act_as } = target;
-    let evidence = match act_as {
+    let evidence = match &target.act_as {
         Some(account) => evidence.with("actsAs", account),
         None => evidence,
     };
-    let object = Subject {
+    ledger::Intent { controller, act: act.name(), rule, object: subject(target), epoch, evidence }
+}
+
+/// The object, as the ledger names it.
+fn subject(target: &Target) -> Subject {
+    let Target { resource, namespace, name, uid, resource_version, .. } = target;
+    Subject {
         api_version: resource.kind.api_version.to_string(),
         kind: resource.kind.kind.clone(),
         namespace: namespace.clone(),
         name: name.to_string(),
         uid: uid.to_string(),
         resource_version: resource_version.as_ref().map(ToString::to_string).unwrap_or_default(),
-    };
-    ledger::Intent { controller, act: act.name(), rule, object, epoch, evidence }
+    }
 }
 
 fn became(error: ApiError, act: &Act) -> Outcome {

@@ -1,9 +1,9 @@
 //! The thread that the controllers share.
 //!
 //! An object that goes takes some ten small steps, each handed from one task to the next: watch, loop, ledger, client,
-//! connection, and back. On one thread none of them wakes another core or waits for a lock, which costs a sixth less CPU
-//! than on two. And whatever the controllers do, they do not hold up what has to answer in time: lease, probes and
-//! admission run elsewhere.
+//! connection, and back. On one thread none of them wakes another core or waits for a lock, which costs a tenth less CPU
+//! than on two (docs/performance.md). And whatever the controllers do, they do not hold up what has to answer in time:
+//! lease, probes and admission run elsewhere.
 //!
 //! What is started while the thread is entered runs there, and so does all that it starts itself. The end of the tasks is
 //! the supervisor's; when this is dropped, what is left of them is given up.

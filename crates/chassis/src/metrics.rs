@@ -4,6 +4,7 @@
 //! that there are never more series than policies times a small number; the series of what is gone are taken out.
 //! Histograms keep the trace of their latest measurement in each bucket as an exemplar, while traces are on.
 
+mod series;
 mod table;
 
 #[cfg(test)]
@@ -16,16 +17,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
-use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::trace;
+use series::{Labels, Series};
 use table::Kind;
 
 pub use table::MetricName;
 
-type Labels = Vec<(String, String)>;
 type Spans = HistogramWithExemplars<Labels>;
 
 /// All metrics of a program.
@@ -35,19 +35,10 @@ pub struct Metrics(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     registry: Mutex<Registry>,
-    counters: HashMap<MetricName, Family<Labels, Counter>>,
-    gauges: HashMap<MetricName, Family<Labels, Gauge>>,
-    seconds: HashMap<MetricName, Family<Labels, Gauge<f64, AtomicU64>>>,
-    histograms: HashMap<MetricName, Family<Labels, Spans, Buckets>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Buckets(&'static [f64]);
-
-impl MetricConstructor<Spans> for Buckets {
-    fn new_metric(&self) -> Spans {
-        HistogramWithExemplars::new(self.0.iter().copied())
-    }
+    counters: HashMap<MetricName, Series<Counter>>,
+    gauges: HashMap<MetricName, Series<Gauge>>,
+    seconds: HashMap<MetricName, Series<Gauge<f64, AtomicU64>>>,
+    histograms: HashMap<MetricName, Series<Spans>>,
 }
 
 impl Default for Metrics {
@@ -58,28 +49,28 @@ impl Default for Metrics {
             let (stem, help) = (name.row().stem, name.help());
             match name.row().kind {
                 Kind::Counter => {
-                    let family = Family::<Labels, Counter>::default();
+                    let series = Series::new(Counter::default);
                     if name.labels().is_empty() {
                         // A counter that is there from the start shows its first increment as one.
-                        drop(family.get_or_create(&Labels::new()));
+                        series.with(&[], |_| ());
                     }
-                    registry.register(stem, help, family.clone());
-                    inner.counters.insert(name, family);
+                    registry.register(stem, help, series.clone());
+                    inner.counters.insert(name, series);
                 }
                 Kind::Gauge => {
-                    let family = Family::default();
-                    registry.register(stem, help, Family::clone(&family));
-                    inner.gauges.insert(name, family);
+                    let series = Series::new(Gauge::default);
+                    registry.register(stem, help, series.clone());
+                    inner.gauges.insert(name, series);
                 }
                 Kind::GaugeSeconds => {
-                    let family = Family::default();
-                    registry.register(stem, help, Family::clone(&family));
-                    inner.seconds.insert(name, family);
+                    let series = Series::new(Gauge::default);
+                    registry.register(stem, help, series.clone());
+                    inner.seconds.insert(name, series);
                 }
                 Kind::Histogram(buckets) => {
-                    let family = Family::new_with_constructor(Buckets(buckets));
-                    registry.register(stem, help, Family::clone(&family));
-                    inner.histograms.insert(name, family);
+                    let series = Series::new(|| HistogramWithExemplars::new(buckets.iter().copied()));
+                    registry.register(stem, help, series.clone());
+                    inner.histograms.insert(name, series);
                 }
             }
         }
@@ -96,29 +87,29 @@ impl Metrics {
 
     /// Counts so many more.
     pub fn count_by(&self, name: MetricName, labels: &[(&str, &str)], more: u64) {
-        if let Some(family) = self.0.counters.get(&name) {
-            family.get_or_create(&owned(labels)).inc_by(more);
+        if let Some(series) = self.0.counters.get(&name) {
+            series.with(labels, |counter| counter.inc_by(more));
         }
     }
 
     /// Sets a gauge.
     pub fn set(&self, name: MetricName, labels: &[(&str, &str)], value: i64) {
-        if let Some(family) = self.0.gauges.get(&name) {
-            family.get_or_create(&owned(labels)).set(value);
+        if let Some(series) = self.0.gauges.get(&name) {
+            series.with(labels, |gauge| gauge.set(value));
         }
     }
 
     /// Changes a gauge by so much, up or down.
     pub fn add(&self, name: MetricName, labels: &[(&str, &str)], difference: i64) {
-        if let Some(family) = self.0.gauges.get(&name) {
-            family.get_or_create(&owned(labels)).inc_by(difference);
+        if let Some(series) = self.0.gauges.get(&name) {
+            series.with(labels, |gauge| gauge.inc_by(difference));
         }
     }
 
     /// Sets a gauge that is a span, in seconds.
     pub fn set_seconds(&self, name: MetricName, labels: &[(&str, &str)], seconds: f64) {
-        if let Some(family) = self.0.seconds.get(&name) {
-            family.get_or_create(&owned(labels)).set(seconds);
+        if let Some(series) = self.0.seconds.get(&name) {
+            series.with(labels, |gauge| gauge.set(seconds));
         }
     }
 
@@ -129,26 +120,25 @@ impl Metrics {
 
     /// Records a measurement with labels, in seconds; the trace that is going on is its exemplar.
     pub fn observe_with(&self, name: MetricName, labels: &[(&str, &str)], seconds: f64) {
-        if let Some(family) = self.0.histograms.get(&name) {
+        if let Some(series) = self.0.histograms.get(&name) {
             let exemplar = trace::current_trace_id().map(|id| vec![("trace_id".to_owned(), id)]);
-            family.get_or_create(&owned(labels)).observe(seconds, exemplar, None);
+            series.with(labels, |spans| spans.observe(seconds, exemplar, None));
         }
     }
 
     /// Takes a series out: what it spoke of is gone.
     pub fn forget(&self, name: MetricName, labels: &[(&str, &str)]) {
-        let labels = owned(labels);
-        if let Some(family) = self.0.counters.get(&name) {
-            family.remove(&labels);
+        if let Some(series) = self.0.counters.get(&name) {
+            series.forget(labels);
         }
-        if let Some(family) = self.0.gauges.get(&name) {
-            family.remove(&labels);
+        if let Some(series) = self.0.gauges.get(&name) {
+            series.forget(labels);
         }
-        if let Some(family) = self.0.seconds.get(&name) {
-            family.remove(&labels);
+        if let Some(series) = self.0.seconds.get(&name) {
+            series.forget(labels);
         }
-        if let Some(family) = self.0.histograms.get(&name) {
-            family.remove(&labels);
+        if let Some(series) = self.0.histograms.get(&name) {
+            series.forget(labels);
         }
     }
 
@@ -158,10 +148,6 @@ impl Metrics {
         encode(&mut text, &self.0.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
     }
-}
-
-fn owned(labels: &[(&str, &str)]) -> Labels {
-    labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -218,9 +204,9 @@ mod tests {
     #[test]
     fn an_exemplar_names_its_trace() {
         let metrics = Metrics::default();
-        let family = &metrics.0.histograms[&MetricName::ReconcileTime];
+        let series = &metrics.0.histograms[&MetricName::ReconcileTime];
         let trace = vec![("trace_id".to_owned(), "4bf92f3577b34da6a3ce929d0e0e4736".to_owned())];
-        family.get_or_create(&owned(&[("controller", "gc")])).observe(0.3, Some(trace), None);
+        series.with(&[("controller", "gc")], |spans| spans.observe(0.3, Some(trace), None));
         let text = metrics.encode().unwrap();
         assert!(text.contains(" # {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"} 0.3"), "{text}");
         openmetrics::check(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));

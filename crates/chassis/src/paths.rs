@@ -1,5 +1,7 @@
 //! Where things are served: the paths of the API.
 
+use std::borrow::Cow;
+
 use units::ApiVersion;
 
 /// The path below which a group and version is served: `/api/v1`, `/apis/batch/v1`.
@@ -22,17 +24,22 @@ pub(crate) fn object(version: &ApiVersion, plural: &str, namespace: &str, name: 
 }
 
 /// One segment of a path. Names of some kinds (RBAC's) may hold `:` and more; a slash or a dot-dot must not wander off.
-pub(crate) fn segment(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
+pub(crate) fn segment(text: &str) -> Cow<'_, str> {
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b':' | b'.');
+    let is_a_step = matches!(text, "." | "..");
+    if !is_a_step && text.bytes().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(3 * text.len());
     for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b':' | b'.');
-        if plain && text != "." && text != ".." {
+        if is_plain(byte) && !is_a_step {
             safe.push(char::from(byte));
         } else {
             safe += &format!("%{byte:02X}");
         }
     }
-    safe
+    Cow::Owned(safe)
 }
 
 #[cfg(test)]

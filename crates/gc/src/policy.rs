@@ -95,6 +95,7 @@ pub struct Policy {
     pub evaluation_interval: Duration,
     /// The service account with whose rights objects are deleted; none for our own.
     pub acts_as: Option<NamespacedName>,
+    when_text: String,
     pub(crate) rails: Rails,
     pub(crate) when: Option<When>,
     pub(crate) which: Which,
@@ -181,6 +182,7 @@ impl Policy {
             evaluation_interval: checks::evaluation_interval(spec)?,
             acts_as: checks::service_account(spec, &key)?,
             rails: rails.clone(),
+            when_text: when_text(when.as_ref(), keep.as_ref()),
             when,
             which,
             keep,
@@ -260,14 +262,8 @@ impl Policy {
     }
 
     /// When its objects go, in a few words.
-    pub fn when_text(&self) -> String {
-        let ttl = self.when.as_ref().map(ToString::to_string);
-        let keep = self.keep.as_ref().map(ToString::to_string);
-        match (ttl, keep) {
-            (Some(ttl), Some(keep)) => format!("{ttl}, {keep}"),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => "always".to_owned(),
-        }
+    pub fn when_text(&self) -> &str {
+        &self.when_text
     }
 
     /// What it collects, in a few words: its kinds.
@@ -278,8 +274,8 @@ impl Policy {
     }
 
     /// Which objects a target of it selects by their labels; empty for all.
-    pub fn selector_text(&self, target: usize) -> String {
-        self.targets.get(target).map(|target| target.labels().to_string()).unwrap_or_default()
+    pub fn selector_text(&self, target: usize) -> &str {
+        self.targets.get(target).map(TargetRule::labels_text).unwrap_or_default()
     }
 
     /// Whether it takes everything of a kind in the whole cluster: no selector of any sort narrows it.
@@ -488,6 +484,15 @@ fn targets(spec: &GarbageCollectionPolicySpec) -> Result<Box<[TargetRule]>, Inva
         TargetRule::compile(target).map_err(|fault| Invalid::Target { at, fault })
     };
     spec.targets().enumerate().map(compile).collect()
+}
+
+fn when_text(ttl: Option<&When>, keep: Option<&KeepRule>) -> String {
+    match (ttl, keep) {
+        (Some(ttl), Some(keep)) => format!("{ttl}, {keep}"),
+        (Some(ttl), None) => ttl.to_string(),
+        (None, Some(keep)) => keep.to_string(),
+        (None, None) => "always".to_owned(),
+    }
 }
 
 fn reach(written: Written<'_>, key: &NamespacedName) -> Result<Reach, Invalid> {

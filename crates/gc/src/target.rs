@@ -21,6 +21,7 @@ pub struct TargetRule {
     /// The kind.
     pub kind: GroupVersionKind,
     labels: Selector,
+    labels_text: String,
     fields: Box<[Field]>,
     names: Box<[Glob]>,
     exclude_names: Box<[Glob]>,
@@ -131,9 +132,11 @@ impl TargetRule {
         }
         let fields = matched.into_iter().flatten();
         let fields = fields.map(|(path, value)| Field::new(target, path, value));
+        let labels = Selector::compile(target.label_selector.as_ref())?;
         Ok(Self {
             kind: GroupVersionKind { api_version: target.api_version.parse()?, kind: target.kind.clone() },
-            labels: Selector::compile(target.label_selector.as_ref())?,
+            labels_text: labels.to_string(),
+            labels,
             fields: fields.collect::<Result<_, _>>()?,
             names: globs("names", &target.names)?,
             exclude_names: globs("excludeNames", &target.exclude_names)?,
@@ -150,6 +153,11 @@ impl TargetRule {
     /// Whether nothing but the kind is asked for, so that all objects of the kind are selected.
     pub fn is_unselective(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty() && is_any(&self.names) && self.owner.is_none()
+    }
+
+    /// The labels that it demands, as text; empty for all.
+    pub(crate) fn labels_text(&self) -> &str {
+        &self.labels_text
     }
 
     /// The label selector.

@@ -4,8 +4,9 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
@@ -102,6 +103,39 @@ async fn an_operator_that_is_killed_in_the_middle_of_a_burst_leaves_nothing_that
         policy["status"]["pending"] == 0 && policy["status"]["matched"] == 3
     })
     .await;
+    assert!(operator.stop().await.success());
+}
+
+/// How long the threads of a process have been on a core, by their names.
+#[cfg(target_os = "linux")]
+fn on_core(pid: u32) -> BTreeMap<String, Duration> {
+    let mut times = BTreeMap::<_, Duration>::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let thread = thread.unwrap().path();
+        let read = |file: &str| std::fs::read_to_string(thread.join(file));
+        // It may have ended meanwhile.
+        let (Ok(name), Ok(times_on_core)) = (read("comm"), read("schedstat")) else { continue };
+        let nanoseconds = times_on_core.split(' ').next().unwrap().parse().unwrap();
+        *times.entry(name.trim().to_owned()).or_default() += Duration::from_nanos(nanoseconds);
+    }
+    times
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_the_controllers_do_is_done_by_a_thread_of_their_own() {
+    let (_turn, cluster) = turn().await;
+    let team = Team::new(cluster, "thread").await;
+    let operator = Operator::start(cluster).await;
+    team.create(policy("sweep").labelled("tmp=yes").after(1).at_rate(1_000)).await;
+    let before = on_core(operator.pid());
+    let due = team.create_many(300, &config_map("due").labelled("tmp=yes")).await;
+    all_went_once(&team, &due, 1).await;
+    let after = on_core(operator.pid());
+
+    let took = |name: &str| after[name].saturating_sub(before.get(name).copied().unwrap_or_default());
+    let (controllers, others) = (took("controllers"), took("tokio-rt-worker"));
+    assert!(controllers > 2 * others, "{controllers:?} beside {others:?}: {before:#?} {after:#?}");
     assert!(operator.stop().await.success());
 }
 

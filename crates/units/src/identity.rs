@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Namespace and name of an object, written `namespace/name`; without a namespace, the name alone.
@@ -62,15 +63,15 @@ impl fmt::Display for Uid {
             Text::Verbatim(text) => f.write_str(text),
             Text::Compact(bytes) => {
                 // Each deletion writes it several times: put together at once, not by a call of the formatter for each byte.
-                let mut text = String::with_capacity(36);
-                for (index, byte) in bytes.iter().enumerate() {
-                    if matches!(index, 4 | 6 | 8 | 10) {
-                        text.push('-');
+                let (mut digits, mut text) = ([0; 32], [b'-'; 36]);
+                HEXLOWER.encode_mut(bytes, &mut digits);
+                let places = [0..8, 9..13, 14..18, 19..23, 24..36].into_iter().flatten();
+                for (place, digit) in places.zip(digits) {
+                    if let Some(at) = text.get_mut(place) {
+                        *at = digit;
                     }
-                    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
-                    text.extend([digit(byte >> 4), digit(byte & 15)]);
                 }
-                f.write_str(&text)
+                f.write_str(std::str::from_utf8(&text).unwrap_or_default())
             }
         }
     }
@@ -102,7 +103,9 @@ fn hex(digit: u8) -> Option<u8> {
 
 impl From<&str> for ResourceVersion {
     fn from(text: &str) -> Self {
-        let number = text.parse::<u64>().ok().filter(|number| number.to_string() == text);
+        // Only what is written back exactly as it was read: no sign, and no zeros before it.
+        let is_canonical = text == "0" || !text.starts_with(['0', '+']);
+        let number = text.parse::<u64>().ok().filter(|_| is_canonical);
         Self(number.map_or_else(|| Text::Verbatim(text.into()), Text::Compact))
     }
 }

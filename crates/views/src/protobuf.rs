@@ -241,14 +241,14 @@ impl<'de> Shown<'de> {
     fn bytes(&self) -> Result<&'de [u8], Error> {
         match self.content {
             Content::Bytes(bytes) => Ok(bytes),
-            _ => Err(Error::custom("a field of protobuf is of another type than it should be")),
+            _ => Err(another_type()),
         }
     }
 
     fn number(&self) -> Result<u64, Error> {
         match self.content {
             Content::Number(number) => Ok(number),
-            _ => Err(Error::custom("a field of protobuf is of another type than it should be")),
+            _ => Err(another_type()),
         }
     }
 
@@ -262,6 +262,10 @@ impl<'de> Shown<'de> {
         }
         Timestamp::from_second(seconds).map_err(Error::custom)
     }
+}
+
+fn another_type() -> Error {
+    Error::custom("a field of protobuf is of another type than it should be")
 }
 
 impl<'de> Deserializer<'de> for Shown<'de> {

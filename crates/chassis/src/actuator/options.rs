@@ -88,7 +88,8 @@ impl DeleteOptions<'_> {
         let mut about = Message::default();
         about.bytes(1, self.api_version.as_bytes());
         about.bytes(2, self.kind.as_bytes());
-        let mut envelope = Message(b"k8s\0".to_vec());
+        let mut envelope = Message::default();
+        envelope.0.extend_from_slice(b"k8s\0");
         envelope.bytes(1, &about.0);
         envelope.bytes(2, &options.0);
         envelope.0
@@ -96,8 +97,17 @@ impl DeleteOptions<'_> {
 }
 
 /// A message of protobuf, as far as it is written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Message(Vec<u8>);
+
+/// Room for the longest of those that are written: UIDs have 36 digits, versions up to 20.
+const MESSAGE_BYTES_USUAL: usize = 128;
+
+impl Default for Message {
+    fn default() -> Self {
+        Self(Vec::with_capacity(MESSAGE_BYTES_USUAL))
+    }
+}
 
 impl Message {
     fn bytes(&mut self, field: u8, content: &[u8]) {

@@ -32,7 +32,9 @@ pub async fn count(client: &Client, resource: &Resource, namespace: Option<&str>
         match (metadata.remaining_item_count, metadata.continue_from.filter(|token| !token.is_empty())) {
             (Some(remaining), _) => return Ok(counted + remaining),
             (None, None) => return Ok(counted),
-            (None, Some(token)) => (limit, continue_from) = (LIST_PAGE_OBJECTS, paths::segment(&token)),
+            (None, Some(token)) => {
+                (limit, continue_from) = (LIST_PAGE_OBJECTS, paths::segment(&token).into_owned());
+            }
         }
     }
 }

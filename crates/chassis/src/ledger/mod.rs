@@ -35,7 +35,7 @@ use crate::error::{Class, Classify};
 use crate::limits::{LEDGER_NAME_BYTES_MAX, LEDGER_QUEUE_RECORDS};
 use crate::metrics::{MetricName, Metrics};
 use crate::trace::current_trace_id;
-use record::{message, name};
+use record::{message, name, word};
 use recovery::Recovered;
 use store::Store;
 use writer::{Ask, Note, Order, Writer};
@@ -378,7 +378,7 @@ impl Ledger {
     pub async fn outcome(&self, id: IntentId, outcome: Outcome) {
         let IntentId { sequence, echo: mut body } = id;
         (body.intent, body.message) = (sequence, outcome.message.map(message));
-        body.outcome = Some(name(outcome.outcome.to_owned()));
+        body.outcome = Some(word(outcome.outcome.into()));
         self.note(body).await;
     }
 
@@ -394,7 +394,7 @@ impl Ledger {
         let body = Body {
             kind: RecordKind::Settled,
             intent: Some(intent.sequence),
-            outcome: Some(settled.name().to_owned()),
+            outcome: Some(settled.name().into()),
             rule: None,
             evidence,
             ..intent.body.clone()
@@ -473,8 +473,8 @@ pub fn directory_name(instance: &str) -> String {
 fn body_of(kind: RecordKind, intent: Intent) -> Body {
     Body {
         epoch: intent.epoch,
-        controller: Some(name(intent.controller.to_owned())),
-        act: Some(name(intent.act.to_owned())),
+        controller: Some(word(intent.controller.into())),
+        act: Some(word(intent.act.into())),
         rule: Some(intent.rule.bounded()),
         object: Some(intent.object.bounded()),
         evidence: intent.evidence,

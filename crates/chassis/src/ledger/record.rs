@@ -3,11 +3,13 @@
 //! Names and short words only: nothing of an object's content ever goes in. Every text is cut to its bound when the
 //! record is made, so that a record has a largest size whatever a cluster holds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{self, SHA256};
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -36,9 +38,9 @@ impl RecordHash {
 impl fmt::Display for RecordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Two of them are in every record: put together at once, not by a call of the formatter for each byte.
-        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
-        let digits: String = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
-        f.write_str(&digits)
+        let mut text = [0; 64];
+        HEXLOWER.encode_mut(&self.0, &mut text);
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -185,10 +187,10 @@ pub struct Body {
     pub epoch: Option<u64>,
     /// The controller that did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub controller: Option<String>,
+    pub controller: Option<Cow<'static, str>>,
     /// What is to be done: `delete`, `evict`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub act: Option<String>,
+    pub act: Option<Cow<'static, str>>,
     /// The rule that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
@@ -200,7 +202,7 @@ pub struct Body {
     pub intent: Option<u64>,
     /// How it went, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<String>,
+    pub outcome: Option<Cow<'static, str>>,
     /// Why it was refused, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -291,15 +293,15 @@ impl Subject {
 ///
 /// At most [`LEDGER_EVIDENCE_ENTRIES_MAX`]; what comes later is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence(BTreeMap<String, String>);
+pub struct Evidence(BTreeMap<Cow<'static, str>, String>);
 
 impl Evidence {
     /// With one more entry.
     #[must_use]
-    pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
         if self.0.len() < LEDGER_EVIDENCE_ENTRIES_MAX {
             let value = cut(value.to_string(), LEDGER_VALUE_BYTES_MAX);
-            self.0.insert(name(key.to_owned()), value);
+            self.0.insert(word(key.into()), value);
         }
         self
     }
@@ -318,6 +320,11 @@ impl Evidence {
 /// A name within its bound.
 pub(super) fn name(text: String) -> String {
     cut(text, LEDGER_NAME_BYTES_MAX)
+}
+
+/// A word, usually one of ours, within the bound of a name.
+pub(super) fn word(text: Cow<'static, str>) -> Cow<'static, str> {
+    if text.len() <= LEDGER_NAME_BYTES_MAX { text } else { Cow::Owned(name(text.into_owned())) }
 }
 
 /// A message within its bound.
@@ -351,7 +358,7 @@ mod tests {
         let long = "é".repeat(10_000);
         let mut evidence = Evidence::default();
         for number in 0..100 {
-            evidence = evidence.with(&format!("{number}{long}"), &long);
+            evidence = evidence.with(format!("{number}{long}"), &long);
         }
         assert_eq!(evidence.iter().count(), LEDGER_EVIDENCE_ENTRIES_MAX);
         for (key, value) in evidence.iter() {

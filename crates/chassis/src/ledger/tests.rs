@@ -210,7 +210,7 @@ async fn the_largest_record_fits_a_line() {
     let worst = "\u{1}".repeat(100_000);
     let mut evidence = Evidence::default();
     for number in 0..100 {
-        evidence = evidence.with(&format!("{number}{worst}"), &worst);
+        evidence = evidence.with(format!("{number}{worst}"), &worst);
     }
     let object = Subject {
         api_version: worst.clone(),

@@ -298,8 +298,7 @@ async fn retry_is_due(outage: &mut Option<Outage>) {
 
 /// The outcome of an intent whose writer went away before it heard that it is durable.
 fn abandoned(intent: u64, mut body: Box<Body>) -> Box<Body> {
-    (body.kind, body.intent, body.outcome) =
-        (RecordKind::Outcome, Some(intent), Some("abandoned".to_owned()));
+    (body.kind, body.intent, body.outcome) = (RecordKind::Outcome, Some(intent), Some("abandoned".into()));
     body.message = Some("nothing was done: whoever wanted it had stopped waiting".to_owned());
     (body.rule, body.evidence, body.trace) = (None, Evidence::default(), None);
     body

@@ -4,12 +4,14 @@
 //! flat; the innermost wins. Text has the same in the same order. Values come from clusters, so that control characters
 //! in them are replaced or escaped: no value can steer a terminal, break a line, or pass for a field.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
 
 use control::Clock;
 use serde::Serializer as _;
+use serde::ser::SerializeMap as _;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -37,6 +39,8 @@ type Line<'a> = BTreeMap<&'static str, &'a Value>;
 
 /// Room for most lines.
 const LINE_BYTES_USUAL: usize = 512;
+/// Room for most values.
+const VALUE_BYTES_USUAL: usize = 64;
 
 impl<W: Fn(&str)> Lines<W> {
     pub(super) fn new(format: LogFormat, clock: Arc<dyn Clock>, write: W) -> Self {
@@ -70,34 +74,56 @@ where
         event.record(&mut own);
         let around = around.iter().filter_map(|extensions| extensions.get::<Fields>());
         let mut fields: Line<'_> = around.chain([&own]).flat_map(Fields::iter).collect();
-        let message = fields.remove("message").cloned().unwrap_or_default();
-        let timestamp = format!("{:.6}", self.clock.now());
-        let (level, target) = (event.metadata().level().as_str(), event.metadata().target());
+        let head = Head {
+            timestamp: &format!("{:.6}", self.clock.now()),
+            level: event.metadata().level().as_str(),
+            message: fields.remove("message").unwrap_or(&Value::Null),
+            target: event.metadata().target(),
+        };
         let line = match self.format {
-            LogFormat::Json => json(&[timestamp.into(), level.into(), message, target.into()], &fields),
-            LogFormat::Text => {
-                let message = message.as_str().unwrap_or_default();
-                text(&format!("{timestamp} {level:>5} {target}: {message}"), &fields)
-            }
+            LogFormat::Json => json(&head, &fields),
+            LogFormat::Text => text(&head, &fields),
         };
         (self.write)(&line);
     }
 }
 
-fn json(head: &[Value; 4], fields: &Line<'_>) -> String {
-    let names = ["timestamp", "level", "message", "target"];
-    let rest = fields.iter().filter(|(name, _)| !names.contains(name)).map(|(name, value)| (*name, *value));
+/// What each line begins with.
+struct Head<'a> {
+    timestamp: &'a str,
+    level: &'a str,
+    message: &'a Value,
+    target: &'a str,
+}
+
+fn json(head: &Head<'_>, fields: &Line<'_>) -> String {
     let mut line = Vec::with_capacity(LINE_BYTES_USUAL);
-    let members = names.into_iter().zip(head).chain(rest);
-    let written = serde_json::Serializer::new(&mut line).collect_map(members);
+    let written = write_json(&mut line, head, fields);
     // Strings as keys, and writing to memory: neither fails.
     debug_assert!(written.is_ok());
     line.push(b'\n');
     String::from_utf8(line).unwrap_or_default()
 }
 
-fn text(head: &str, fields: &Line<'_>) -> String {
-    let mut line = head.replace(char::is_control, "\u{fffd}");
+fn write_json(line: &mut Vec<u8>, head: &Head<'_>, fields: &Line<'_>) -> serde_json::Result<()> {
+    let mut serializer = serde_json::Serializer::new(line);
+    let mut members = serializer.serialize_map(None)?;
+    members.serialize_entry("timestamp", head.timestamp)?;
+    members.serialize_entry("level", head.level)?;
+    members.serialize_entry("message", head.message)?;
+    members.serialize_entry("target", head.target)?;
+    let is_free = |name: &str| !matches!(name, "timestamp" | "level" | "message" | "target");
+    for (name, value) in fields.iter().filter(|(name, _)| is_free(name)) {
+        members.serialize_entry(name, value)?;
+    }
+    members.end()
+}
+
+fn text(head: &Head<'_>, fields: &Line<'_>) -> String {
+    let Head { timestamp, level, message, target } = head;
+    let message = message.as_str().unwrap_or_default();
+    let mut line =
+        format!("{timestamp} {level:>5} {target}: {message}").replace(char::is_control, "\u{fffd}");
     for (name, value) in fields {
         let plain = |text: &&str| {
             let odd = |char: char| char.is_control() || char.is_whitespace() || "\"=\\".contains(char);
@@ -130,10 +156,10 @@ impl Fields {
     }
 
     /// JSON escapes control characters below a space only; those above can steer a terminal as well.
-    fn set_text(&mut self, field: &Field, text: &str) {
+    fn set_text(&mut self, field: &Field, text: Cow<'_, str>) {
         let is_plain = |byte: u8| byte.is_ascii() && byte != 0x7f;
         if text.len() <= LOG_VALUE_CHARS_MAX && text.bytes().all(is_plain) {
-            return self.set(field, text.into());
+            return self.set(field, Value::String(text.into_owned()));
         }
         let high = |char: char| char.is_control() && !char.is_ascii_control() || char == '\u{7f}';
         let cut: String = text.chars().take(LOG_VALUE_CHARS_MAX).collect();
@@ -159,11 +185,14 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set_text(field, value);
+        self.set_text(field, Cow::Borrowed(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.set_text(field, &format!("{value:?}"));
+        let mut text = String::with_capacity(VALUE_BYTES_USUAL);
+        // Writing to memory does not fail; what cannot tell itself has told as much as it could.
+        let _ = write!(text, "{value:?}");
+        self.set_text(field, Cow::Owned(text));
     }
 }
 

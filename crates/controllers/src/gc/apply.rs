@@ -352,7 +352,8 @@ impl Deletions {
         now: Timestamp,
     ) -> Result<Job, TurnTaken> {
         let (key, steady) = (&policy.key, self.clock.steady());
-        let limit = policy.budget.limit(observed.base_of(key));
+        let base = if policy.budget.is_share() { observed.base_of(key) } else { 0 };
+        let limit = policy.budget.limit(base);
         let due_at = earliest(observed, key, |ground| ground.next_due(key)).filter(|at| *at <= now);
         let turn = self.turns.get_mut(key).ok_or(TurnTaken::NothingDue)?;
         let slot = match turn.rate.take(now) {

@@ -1,6 +1,6 @@
 //! The metrics of zen-gc, by their names, so that dashboards and alerts that people have go on; with right values.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(super) struct OldMetrics {
 #[derive(Debug, Default)]
 struct Shown {
     /// The kinds that each policy has series for.
-    kinds: HashMap<NamespacedName, BTreeSet<(String, String)>>,
+    kinds: HashMap<NamespacedName, Vec<GroupVersionKind>>,
     phases: HashMap<NamespacedName, &'static str>,
 }
 
@@ -41,8 +41,9 @@ impl OldMetrics {
         matched: i64,
         pending: i64,
     ) {
-        let (api_version, kind) = self.note(policy, kind);
-        let labels = labels(policy, &api_version, &kind);
+        self.note(policy, kind);
+        let api_version = kind.api_version.to_string();
+        let labels = labels(policy, &api_version, &kind.kind);
         self.metrics.set(MetricName::OldMatched, &labels, matched);
         self.metrics.set(MetricName::OldPending, &labels, pending);
     }
@@ -54,8 +55,9 @@ impl OldMetrics {
         kind: &GroupVersionKind,
         (took, was_deleted, failed): (Duration, bool, bool),
     ) {
-        let (api_version, kind) = self.note(policy, kind);
-        let labels = labels(policy, &api_version, &kind);
+        self.note(policy, kind);
+        let api_version = kind.api_version.to_string();
+        let labels = labels(policy, &api_version, &kind.kind);
         self.metrics.observe_with(MetricName::OldDeletionDuration, &labels, took.as_secs_f64());
         if was_deleted {
             self.metrics.count(MetricName::OldDeleted, &with_reason(labels));
@@ -99,8 +101,9 @@ impl OldMetrics {
             shown.phases.remove(policy);
             shown.kinds.remove(policy).unwrap_or_default()
         });
-        for (api_version, kind) in kinds {
-            let labels = labels(policy, &api_version, &kind);
+        for kind in kinds {
+            let api_version = kind.api_version.to_string();
+            let labels = labels(policy, &api_version, &kind.kind);
             for name in [MetricName::OldMatched, MetricName::OldPending, MetricName::OldDeletionDuration] {
                 self.metrics.forget(name, &labels);
             }
@@ -116,10 +119,12 @@ impl OldMetrics {
         self.metrics.count(MetricName::OldErrors, &error_labels(policy, error));
     }
 
-    fn note(&self, policy: &NamespacedName, kind: &GroupVersionKind) -> (String, String) {
-        let key = (kind.api_version.to_string(), kind.kind.clone());
-        self.lock(|shown| shown.kinds.entry(policy.clone()).or_default().insert(key.clone()));
-        key
+    fn note(&self, policy: &NamespacedName, kind: &GroupVersionKind) {
+        self.lock(|shown| match shown.kinds.get_mut(policy) {
+            Some(kinds) if kinds.contains(kind) => {}
+            Some(kinds) => kinds.push(kind.clone()),
+            None => drop(shown.kinds.insert(policy.clone(), vec![kind.clone()])),
+        });
     }
 
     fn count_phases(&self) {

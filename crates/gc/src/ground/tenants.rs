@@ -31,8 +31,8 @@ pub(super) type TenantId = u32;
 #[derive(Debug, Default)]
 pub(super) struct Tenants {
     all: Vec<Option<Tenant>>,
-    ids: BTreeMap<(NamespacedName, usize), TenantId>,
-    guests: BTreeMap<(NamespacedName, usize), TenantId>,
+    ids: Names,
+    guests: Names,
     confined: HashMap<SpaceId, Index>,
     everywhere: Index,
 }
@@ -267,7 +267,7 @@ impl Tenants {
             Reach::Cluster(_) => &mut self.everywhere,
         };
         index.insert(&rule, id);
-        self.names_of(role).insert((rule.policy.key.clone(), rule.target_index()), id);
+        self.names_of(role).insert(&rule, id);
         let mut tenant = Tenant::new(rule, role);
         tenant.newly = before.map(|before| Newly { before, selected: NewlySelected::default() });
         for (space, _) in spaces.iter() {
@@ -295,8 +295,7 @@ impl Tenants {
 
     pub(super) fn remove(&mut self, id: TenantId, spaces: &Spaces) {
         let Some(tenant) = self.all.get_mut(id as usize).and_then(Option::take) else { return };
-        let name = (tenant.rule.policy.key.clone(), tenant.rule.target_index());
-        self.names_of(tenant.role).remove(&name);
+        self.names_of(tenant.role).remove(&tenant.rule);
         match &tenant.rule.policy.reach {
             Reach::Cluster(_) => self.everywhere.remove(id),
             Reach::Namespace(namespace) => {
@@ -310,7 +309,7 @@ impl Tenants {
         }
     }
 
-    fn names_of(&mut self, role: Role) -> &mut BTreeMap<(NamespacedName, usize), TenantId> {
+    fn names_of(&mut self, role: Role) -> &mut Names {
         match role {
             Role::Resident => &mut self.ids,
             Role::Guest => &mut self.guests,
@@ -319,16 +318,16 @@ impl Tenants {
 
     /// Whether there are no residents.
     pub(super) fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.ids.0.is_empty()
     }
 
     /// The guests of a policy.
     pub(super) fn guests_of(&self, policy: &NamespacedName) -> impl Iterator<Item = TenantId> {
-        self.guests.range((policy.clone(), 0)..=(policy.clone(), usize::MAX)).map(|(_, id)| *id)
+        self.guests.of(policy)
     }
 
     pub(super) fn guests(&self) -> impl Iterator<Item = TenantId> {
-        self.guests.values().copied()
+        self.guests.iter().map(|(_, id)| id)
     }
 
     pub(super) fn get(&self, id: TenantId) -> Option<&Tenant> {
@@ -385,12 +384,12 @@ impl Tenants {
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = (&NamespacedName, TenantId)> {
-        self.ids.iter().map(|((key, _), id)| (key, *id))
+        self.ids.iter()
     }
 
     /// The rules of a policy.
     pub(super) fn of(&self, policy: &NamespacedName) -> impl Iterator<Item = TenantId> {
-        self.ids.range((policy.clone(), 0)..=(policy.clone(), usize::MAX)).map(|(_, id)| *id)
+        self.ids.of(policy)
     }
 
     /// The rules that may select an object with these labels in this namespace.
@@ -601,6 +600,32 @@ impl Tenant {
             Next::Notice => drop(self.notices.remove(&(seat.at, slot))),
             Next::Recheck => drop(self.rechecks.remove(&(seat.at, slot))),
         }
+    }
+}
+
+/// Rules by their policy, and by which of its targets they are about.
+#[derive(Debug, Default)]
+struct Names(BTreeMap<NamespacedName, BTreeMap<usize, TenantId>>);
+
+impl Names {
+    fn insert(&mut self, rule: &Rule, id: TenantId) {
+        self.0.entry(rule.policy.key.clone()).or_default().insert(rule.target_index(), id);
+    }
+
+    fn remove(&mut self, rule: &Rule) {
+        let Some(targets) = self.0.get_mut(&rule.policy.key) else { return };
+        targets.remove(&rule.target_index());
+        if targets.is_empty() {
+            self.0.remove(&rule.policy.key);
+        }
+    }
+
+    fn of(&self, policy: &NamespacedName) -> impl Iterator<Item = TenantId> {
+        self.0.get(policy).into_iter().flat_map(BTreeMap::values).copied()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&NamespacedName, TenantId)> {
+        self.0.iter().flat_map(|(policy, targets)| targets.values().map(move |id| (policy, *id)))
     }
 }
 

@@ -353,7 +353,7 @@ fn event(policy: &Policy, due: &Due, (at, held_by): (Timestamp, Option<Hold>)) -
         since: due.since,
         deletes_at,
         held_by,
-        reason: policy.when_text(),
+        reason: policy.when_text().to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Records put together: what was to be done, and how it went.
 
+use std::borrow::Cow;
+
 use chassis::ledger::{Evidence, Past, Record, RecordKind, Rule};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -23,14 +25,14 @@ pub(super) struct Incarnation {
 pub(super) struct Deed {
     pub(super) time: Timestamp,
     /// `delete`, `evict`.
-    pub(super) act: Option<String>,
-    pub(super) controller: Option<String>,
+    pub(super) act: Option<Cow<'static, str>>,
+    pub(super) controller: Option<Cow<'static, str>>,
     pub(super) rule: Option<Rule>,
     pub(super) evidence: Evidence,
     /// The version that was judged.
     pub(super) resource_version: String,
     /// How it went; `refused` if it was not even tried; none if nobody knows yet.
-    pub(super) outcome: Option<String>,
+    pub(super) outcome: Option<Cow<'static, str>>,
     /// Why it was refused, in one word.
     pub(super) reason: Option<String>,
     pub(super) message: Option<String>,
@@ -77,7 +79,7 @@ fn act(past: &Past, record: &Record) -> Option<Deed> {
     };
     let body = &record.body;
     let outcome = match body.kind {
-        RecordKind::Refusal => Some("refused".to_owned()),
+        RecordKind::Refusal => Some("refused".into()),
         _ => answer.and_then(|answer| answer.body.outcome.clone()),
     };
     Some(Deed {

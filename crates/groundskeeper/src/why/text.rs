@@ -51,7 +51,7 @@ fn past(answer: &Answer, lines: &mut Vec<String>) {
 fn tell(act: &Deed, lines: &mut Vec<String>) {
     let outcome = match (&act.outcome, act.settled_later) {
         (None, _) => "no outcome yet".to_owned(),
-        (Some(outcome), false) => outcome.clone(),
+        (Some(outcome), false) => outcome.clone().into_owned(),
         (Some(outcome), true) => format!("{outcome} (found out afterwards)"),
     };
     let why = [act.reason.clone(), act.message.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ");

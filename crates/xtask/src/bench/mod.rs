@@ -20,6 +20,7 @@ mod operator;
 mod service_account;
 mod watcher;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -46,6 +47,10 @@ pub(crate) struct Args {
     /// Only this run. May be given again. Default: all.
     #[arg(long, value_enum)]
     only: Vec<Run>,
+
+    /// The operator to measure. Default: it is built from this repository.
+    #[arg(long, value_name = "FILE")]
+    operator: Option<PathBuf>,
 
     #[command(subcommand)]
     suite: Option<Suite>,
@@ -114,7 +119,7 @@ fn in_release() -> Result<ExitCode> {
 }
 
 async fn measure(args: &Args) -> Result<()> {
-    let binary = operator::build()?;
+    let binary = args.operator.clone().map_or_else(operator::build, Ok)?;
     println!("starting etcd and kube-apiserver…");
     let cluster = ControlPlane::start(Options::api_server_only()).await?;
     operator::install(&cluster, &binary)?;
@@ -150,7 +155,7 @@ async fn measure(args: &Args) -> Result<()> {
 
 struct Bench {
     cluster: ControlPlane,
-    binary: std::path::PathBuf,
+    binary: PathBuf,
 }
 
 impl Bench {

@@ -161,21 +161,14 @@ impl Observed {
     /// The grounds that a policy looks at, each once.
     pub(super) fn plots_of(&self, key: &NamespacedName) -> impl Iterator<Item = &Plot> {
         // What stands in for a policy that cannot be acted on is not what it collects.
-        let is_usable = self.policies.get(key).is_some_and(|tracked| tracked.spec.is_ok());
-        let ids = if is_usable { self.plot_ids_of(key) } else { Vec::new() };
-        ids.into_iter().filter_map(|id| self.plots.get(&id))
+        let usable = self.policies.get(key).filter(|tracked| tracked.spec.is_ok());
+        distinct(usable.map(|tracked| tracked.plots.as_slice()).unwrap_or_default())
+            .filter_map(|id| self.plots.get(&id))
     }
 
     /// Which grounds a policy looks at, each once, although several of its targets may be of one kind.
     pub(super) fn plot_ids_of(&self, key: &NamespacedName) -> Vec<PlotId> {
-        let of_targets = self.policies.get(key).map(|tracked| tracked.plots.as_slice()).unwrap_or_default();
-        let mut ids = Vec::with_capacity(of_targets.len());
-        for id in of_targets {
-            if !ids.contains(id) {
-                ids.push(*id);
-            }
-        }
-        ids
+        distinct(self.policies.get(key).map(|tracked| tracked.plots.as_slice()).unwrap_or_default()).collect()
     }
 
     /// What the cluster calls the kinds that a policy looks at, as far as that is known.
@@ -910,6 +903,12 @@ impl Namespaces {
     fn is_reliable(&self) -> bool {
         self.is_listed && self.is_heard
     }
+}
+
+/// Each of them once, in their order.
+fn distinct(ids: &[PlotId]) -> impl Iterator<Item = PlotId> {
+    let is_first = |(at, id): &(usize, PlotId)| ids.iter().position(|other| other == id) == Some(*at);
+    ids.iter().copied().enumerate().filter(is_first).map(|(_, id)| id)
 }
 
 /// Whether a complete listing is to be taken in: it lacks so many of the known things, and of those that the doubted one

@@ -75,7 +75,7 @@ fn status(snapshot: &Snapshot, situation: &Situation, now: Timestamp) -> Garbage
         last_run: last_run(seen, before),
         lateness: seen.lateness.clone().or_else(|| before.lateness.clone()),
         target: policy.map(|policy| policy.target_text()),
-        when: policy.map(|policy| policy.when_text()),
+        when: policy.map(|policy| policy.when_text().to_owned()),
         spec_hash: policy.map(|policy| policy.spec_hash.to_string()),
         accepted: seen.acceptance.accepted().cloned(),
         budget: policy.filter(|policy| policy.budget.is_limited()).map(|policy| budget(seen, policy)),
