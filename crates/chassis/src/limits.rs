@@ -46,9 +46,10 @@ pub const FEED_SETTLED: Duration = Duration::from_secs(3);
 /// Events of feeds that may wait to be taken in: a page and a bit, so that a feed does not outrun its reader's memory.
 pub const FEED_QUEUE_EVENTS: usize = 1_024;
 
-/// Deletions in flight at one time, over all policies, unless told otherwise. With fewer an API server is not kept busy;
-/// more gets hardly more out of it, and is felt by its other users (`cargo xtask bench` shows both).
-pub const DELETIONS_IN_FLIGHT_DEFAULT: u16 = 48;
+/// Deletions in flight at one time, over all policies, unless told otherwise. With 48 an API server of two cores still idles
+/// now and then, while their intents become durable; with 128 it does no more than with 96 (docs/performance.md). How many of
+/// them it works on at one time is for its priority and fairness to say.
+pub const DELETIONS_IN_FLIGHT_DEFAULT: u16 = 96;
 
 /// The most deletions in flight that may be asked for: beyond it, other users of the API server suffer for nothing.
 pub const DELETIONS_IN_FLIGHT_MAX: u16 = 256;
@@ -64,7 +65,7 @@ pub const ACTS_SLOW_MAX: u32 = 2;
 pub const ACTS_REMEMBERED: u32 = 20;
 
 /// How the number of acts in flight changes: after a refusal half of them remain, and after a second without one there
-/// are four more, so that from the least to [`DELETIONS_IN_FLIGHT_DEFAULT`] it takes 12 s. A second is what the API
+/// are four more, so that from half of [`DELETIONS_IN_FLIGHT_DEFAULT`] to all of them it takes 12 s. A second is what the API
 /// server asks to wait when it turns a request away.
 pub const IN_FLIGHT_STEP: u32 = 4;
 /// See [`IN_FLIGHT_STEP`].
