@@ -15,16 +15,17 @@ mod support;
 use std::time::Duration;
 
 use control::Mutant;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use testbed::ControlPlane;
-use testbed::faults::{Calls, EventType, Events, Fault, Refusal, Verb};
+use testbed::faults::{Calls, EventType, Events, Fault, Faults, Refusal, Verb};
 
 use support::checks::{Found, Replica, is_caught, turn, within};
 use support::drafts::{config_map, policy};
 use support::operator::Launch;
 use support::scenery::Scenery;
 use support::team::Team;
-use support::{audit, holds, install_crds, install_rbac, kubectl, now, printed};
+use support::{audit, holds, identity, install_crds, install_rbac, kubectl, now, printed};
 
 const POLICIES: &str = "garbagecollectionpolicies";
 
@@ -39,6 +40,31 @@ async fn seen(replica: &Replica, count: u32) -> Found {
 async fn sees(replica: &Replica, count: u32) -> Found {
     let matched = replica.operator.counted("groundskeeper_gc_objects", &["state=\"matched\""]).await;
     holds((matched - f64::from(count)).abs() < 0.5, matched)
+}
+
+/// A start is no news: whoever waits for `Ready` sees the status of the one before until all objects have been read.
+#[tokio::test]
+async fn an_operator_that_ends_before_it_has_read_the_objects_has_changed_no_status() {
+    let (_turn, cluster) = turn(None).await;
+    let team = Team::new(cluster, "unread").await;
+    let sweep = team.create(policy("sweep").labelled("tmp=yes").after(600)).await;
+    team.create(config_map("young").labelled("tmp=yes")).await;
+    let first = Replica::leader(cluster, None, |launch| launch).await;
+    team.policy_is(&sweep, "it sees the object", |policy| policy["status"]["pending"] == 1).await;
+    assert!(first.operator.stop().await.success());
+    let before = team.look_at(&sweep).await.unwrap();
+
+    let proxy = Faults::between(cluster, &identity(cluster)).await.unwrap();
+    for calls in [Calls::watches("configmaps"), Calls::lists("configmaps")] {
+        proxy.on(calls, Fault::delay(Duration::from_mins(1)));
+    }
+    let second = Launch::new(proxy.kubeconfig()).start(cluster).await;
+    second.ready(cluster).await;
+    second.leads(cluster).await;
+    team.wait_until(now() + SignedDuration::from_secs(2)).await;
+    assert!(second.stop().await.success());
+    let after = team.look_at(&sweep).await.unwrap();
+    assert_eq!(before["status"], after["status"]);
 }
 
 // R06: a watch falls silent without being closed.

@@ -11,7 +11,7 @@ mod say;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use api::{GarbageCollectionPolicyStatus, GcReason};
+use api::{ConditionType, GarbageCollectionPolicyStatus, GcReason};
 use chassis::lease::Epoch;
 use chassis::reconcile::{Cause, Controller, Did, Report, Requeue, Work};
 use chassis::{ApiError, Class, Classify, MetricName, Metrics, Recorder, write_status};
@@ -207,9 +207,9 @@ impl Reports {
             // We end before we have seen anything: what stands there is better than what we could say.
             return;
         }
-        let posted = self.posted.entry(key.clone()).or_insert(Posted {
+        let posted = self.posted.entry(key.clone()).or_insert_with(|| Posted {
             at: now,
-            generation: None,
+            generation: told_before(tracked),
             listing_since: None,
         });
         if !posted.tells(is_listing, seen.generation, now) {
@@ -233,6 +233,14 @@ impl Posted {
         let since = *self.listing_since.get_or_insert(now);
         !is_again || after(since, LISTING_UNTOLD_MAX) <= now
     }
+}
+
+/// The generation of which the status tells how it stands, whoever has written it: a start or a take-over is no news, and
+/// should look like none to whoever waits for `Ready`.
+fn told_before(tracked: &Tracked) -> Option<i64> {
+    let conditions = &tracked.status.conditions;
+    let ready = conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.name())?;
+    tracked.status.observed_generation.filter(|_| ready.reason != GcReason::Listing.name())
 }
 
 /// What the loop sees of a policy.
