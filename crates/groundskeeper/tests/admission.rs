@@ -20,8 +20,7 @@ use std::time::{Duration, Instant};
 use chassis::{Access, AccessReviews, Attributes, Class, Classify as _, Subject};
 use control::SystemClock;
 use serde_json::{Value, json};
-use testbed::ControlPlane;
-use tokio::sync::MutexGuard;
+use testbed::{ControlPlane, Turn};
 use tokio::task::JoinSet;
 
 use support::drafts::{Draft, config_map, policy};
@@ -30,8 +29,8 @@ use support::team::Team;
 use support::webhook::{apply, bundles, configure, configured, launch, remove};
 use support::{eventually, holds};
 
-/// A control plane for tests that lead it to webhooks of their own: one test at a time.
-async fn turn() -> (MutexGuard<'static, ()>, &'static ControlPlane) {
+/// A control plane for a test that leads it to webhooks of its own.
+async fn turn() -> (Turn, &'static ControlPlane) {
     let (turn, cluster) = support::turn().await;
     remove(cluster);
     (turn, cluster)

@@ -13,17 +13,14 @@ mod support;
 use std::process::Output;
 
 use serde_json::Value;
-use testbed::{ControlPlane, Identity, Options, Shared};
-use tokio::sync::{Mutex, MutexGuard};
+use testbed::{ControlPlane, Identity, Options, Turn, Turns};
 
 use support::{groundskeeper, kubectl};
 
-/// A control plane for those tests that install and uninstall: one at a time, each from nothing.
-async fn turn() -> (MutexGuard<'static, ()>, &'static ControlPlane) {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    static CLUSTER: Shared = Shared::new(options);
-    let turn = TURN.lock().await;
-    let cluster = CLUSTER.get().await.unwrap();
+/// A control plane for a test that installs and uninstalls, from nothing.
+async fn turn() -> (Turn, &'static ControlPlane) {
+    static CLUSTERS: Turns<2> = Turns::new(options);
+    let (turn, cluster) = CLUSTERS.take().await.unwrap();
     // A test that failed may have left something behind.
     done(cluster, "uninstall --yes --delete-policies");
     kubectl(cluster, &["delete", "namespace", "groundskeeper-system", "--ignore-not-found"], "");

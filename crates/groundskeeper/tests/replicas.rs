@@ -106,7 +106,7 @@ async fn hurry(team: &Team<'_>, sweep: &Made) {
 
 /// A leader that comes to itself after its lease does nothing more, and can lead again later.
 async fn paused_leader(mutant: Option<Mutant>) -> Found {
-    let (_turn, cluster) = turn(mutant).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "paused").await;
     let begun = now();
     let first = Replica::leader(cluster, mutant, Launch::quick_lease).await;
@@ -164,7 +164,7 @@ fn longer_lease(launch: Launch) -> Launch {
 
 /// Whatever a standby's clock shows, it leaves the lease to whoever renews it; and it never acts beside the holder.
 async fn foreign_clocks(mutant: Option<Mutant>, offset: &str, rate: &str) -> Found {
-    let (_turn, cluster) = turn(mutant).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "clocks").await;
     let begun = now();
     let first = Replica::leader(cluster, mutant, longer_lease).await;
@@ -225,7 +225,7 @@ async fn r15_a_clock_that_is_ahead_and_fast_steals_no_lease_is_caught() {
 /// A successor whose watch has stopped before anything was spent spends nothing more of a budget than is left.
 #[tokio::test]
 async fn a_successor_with_late_news_keeps_to_what_is_left_of_a_budget() {
-    let (_turn, cluster) = turn(None).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "inherited").await;
     let first = Replica::leader(cluster, None, Launch::quick_lease).await;
     let bounded = policy("bounded").labelled("tmp=yes").after(1).at_rate(50);
@@ -307,7 +307,7 @@ async fn successor(replicas: &mut Vec<Replica>) -> Result<Replica, String> {
 
 /// So many replicas, of which the leader is killed in the middle of a burst, and its successor asked to stop.
 async fn succession(count: usize) -> Found {
-    let (_turn, cluster) = turn(None).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "succession").await;
     let begun = now();
     let leader = Replica::leader(cluster, None, Launch::quick_lease).await;

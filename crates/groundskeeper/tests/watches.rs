@@ -45,7 +45,7 @@ async fn sees(replica: &Replica, count: u32) -> Found {
 /// A start is no news: whoever waits for `Ready` sees the status of the one before until all objects have been read.
 #[tokio::test]
 async fn an_operator_that_ends_before_it_has_read_the_objects_has_changed_no_status() {
-    let (_turn, cluster) = turn(None).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "unread").await;
     let sweep = team.create(policy("sweep").labelled("tmp=yes").after(600)).await;
     team.create(config_map("young").labelled("tmp=yes")).await;
@@ -75,7 +75,7 @@ fn listens_briefly(launch: Launch) -> Launch {
 
 /// Nothing is deleted on the word of a watch that says nothing; what was changed meanwhile holds.
 async fn silence_of_objects(mutant: Option<Mutant>) -> Found {
-    let (_turn, cluster) = turn(mutant).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "silence").await;
     let replica = Replica::leader(cluster, mutant, listens_briefly).await;
     team.create(policy("sweep").labelled("tmp=yes").after(10)).await;
@@ -99,7 +99,7 @@ async fn silence_of_objects(mutant: Option<Mutant>) -> Found {
 
 /// A watch of the policies that says nothing makes the operator unready; a policy that ends meanwhile does nothing more.
 async fn silence_of_policies(mutant: Option<Mutant>) -> Found {
-    let (_turn, cluster) = turn(mutant).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "unsaid").await;
     let replica = Replica::leader(cluster, mutant, listens_briefly).await;
     let sweep = team.create(policy("sweep").labelled("tmp=yes").after(9)).await;
@@ -153,7 +153,7 @@ async fn r06_a_silent_watch_of_policies_makes_unready_is_caught() {
 /// After 410 everything is listed anew: nothing is lost, nothing happens twice, and a server that says it over and over is
 /// asked ever more slowly.
 async fn expired(mutant: Option<Mutant>, scenery: Scenery) -> Found {
-    let (_turn, cluster) = turn(mutant).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "expired").await;
     let replica = Replica::leader(cluster, mutant, |launch| launch).await;
     let proxy = &replica.proxy;
@@ -261,7 +261,7 @@ fn matched(team: &Team<'_>, since: jiff::Timestamp) -> Vec<i64> {
 
 /// A listing that has lost most of it is looked at a second time; objects that are there are never forgotten.
 async fn lying_list(mutant: Option<Mutant>) -> Found {
-    let (_turn, cluster) = turn(mutant).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "lies").await;
     let replica = Replica::leader(cluster, mutant, |launch| launch).await;
     let sweep = team.create(policy("sweep").labelled("tmp=yes").after(3600)).await;
@@ -316,7 +316,7 @@ async fn lying_list(mutant: Option<Mutant>) -> Found {
 
 /// The same of policies: while it is in doubt whether they are gone, the operator is not ready, and none is forgotten.
 async fn lying_list_of_policies(mutant: Option<Mutant>, scenery: Scenery) -> Found {
-    let (_turn, cluster) = turn(mutant).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "policies").await;
     let replica = Replica::leader(cluster, mutant, |launch| launch).await;
     team.create_many(MANY as usize, &policy("sweep").labelled("tmp=yes").paused()).await;
@@ -414,7 +414,7 @@ fn poison() -> Vec<(&'static str, Value)> {
 
 /// Only what makes no sense fails; all else goes on, and what is said of it harms no log.
 async fn poisoned(mutant: Option<Mutant>) -> Found {
-    let (_turn, cluster) = turn(mutant).await;
+    let (_turn, cluster) = turn().await;
     let team = Team::new(cluster, "poison").await;
     let replica = Replica::leader(cluster, mutant, |launch| launch).await;
     team.create(policy("good").labelled("tmp=yes").after(2)).await;

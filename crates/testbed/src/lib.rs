@@ -73,4 +73,4 @@ pub use control_plane::{ClusterError, ControlPlane, StartError};
 pub use identity::Identity;
 pub use options::Options;
 pub use process::ManagedProcess;
-pub use shared::Shared;
+pub use shared::{Shared, Turn, Turns};

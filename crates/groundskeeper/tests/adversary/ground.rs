@@ -8,8 +8,7 @@ use kube::api::{
 };
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use testbed::{ControlPlane, Options, Shared};
-use tokio::sync::{Mutex, MutexGuard};
+use testbed::{ControlPlane, Options, Turn, Turns};
 
 use crate::specs::{NAMES, OWNERS};
 use crate::support::drafts::{definition, object};
@@ -20,25 +19,14 @@ pub(crate) const POLICY: &str = "GarbageCollectionPolicy";
 pub(crate) const CLUSTER_POLICY: &str = "ClusterGarbageCollectionPolicy";
 pub(crate) const NAMESPACE: &str = "Namespace";
 
-/// A control plane, and who has it to themselves.
-struct Ground {
-    cluster: Shared,
-    turn: Mutex<()>,
-}
-
-/// Worlds with a mutant lie beside those without.
-static GROUNDS: [Ground; 2] =
-    [const { Ground { cluster: Shared::new(options), turn: Mutex::const_new(()) } }; 2];
-
 fn options() -> Options {
     support::audited().controller_manager(false)
 }
 
 /// A control plane on which there is nothing yet, for one world at a time.
-pub(crate) async fn turn(has_mutant: bool) -> (MutexGuard<'static, ()>, &'static ControlPlane) {
-    let ground = &GROUNDS[usize::from(has_mutant)];
-    let turn = ground.turn.lock().await;
-    let cluster = ground.cluster.get().await.unwrap();
+pub(crate) async fn turn() -> (Turn, &'static ControlPlane) {
+    static CLUSTERS: Turns<2> = Turns::new(options);
+    let (turn, cluster) = CLUSTERS.take().await.unwrap();
     install(cluster);
     clear(cluster).await;
     (turn, cluster)

@@ -8,8 +8,7 @@ use control::Mutant;
 use kube::Client;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
-use testbed::ControlPlane;
-use tokio::sync::MutexGuard;
+use testbed::{ControlPlane, Turn};
 
 use crate::crew::{Crew, Disaster};
 use crate::ground::{self, CLUSTER_POLICY, NAMESPACE, POLICY, kind_of};
@@ -51,7 +50,7 @@ pub(crate) struct World {
     steps: u64,
     done: u64,
     pub(crate) tally: Tally,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 /// What has come to pass.
@@ -66,7 +65,7 @@ pub(crate) struct Tally {
 
 impl World {
     pub(crate) async fn new(seed: u64, steps: u64, mutant: Option<Mutant>) -> Self {
-        let (turn, cluster) = ground::turn(mutant.is_some()).await;
+        let (turn, cluster) = ground::turn().await;
         let client = cluster.admin().client().unwrap();
         let mut random = Random::new(seed);
         let recorder = Recorder::start(&client).await;

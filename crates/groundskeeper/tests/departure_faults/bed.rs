@@ -6,18 +6,17 @@ use futures::future::join_all;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use testbed::faults::{FaultProxy, Faults};
-use testbed::{ControlPlane, Options, Shared};
-use tokio::sync::{Mutex, MutexGuard};
+use testbed::{ControlPlane, Options, Turn, Turns};
 
 use crate::support::operator::{Launch, Operator};
 use crate::support::{audited, groundskeeper, identity, kubectl};
 use crate::yard::Yard;
 
-/// One check's turn on the control plane that all share.
+/// One check's turn on a control plane.
 pub(crate) struct Bed {
     pub(crate) cluster: &'static ControlPlane,
     mutant: Option<Mutant>,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 /// A node that is going to leave.
@@ -31,10 +30,8 @@ pub(crate) struct Leaver {
 impl Bed {
     /// Waits for one's turn. The operators will lack this safety.
     pub(crate) async fn turn(mutant: Option<Mutant>) -> Self {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        static CLUSTER: Shared = Shared::new(with_nodes);
-        let turn = TURN.lock().await;
-        let cluster = CLUSTER.get().await.unwrap();
+        static CLUSTERS: Turns<2> = Turns::new(with_nodes);
+        let (turn, cluster) = CLUSTERS.take().await.unwrap();
         let kubeconfig = cluster.admin().kubeconfig().to_str().unwrap();
         let output = groundskeeper(&["install", "--no-workload", "--kubeconfig", kubeconfig]);
         assert!(output.status.success(), "{output:?}");

@@ -1,7 +1,7 @@
 //! Nodes that leave while something goes wrong: the leader dies at any write of a departure, somebody else writes in the
 //! same moment, many nodes go at once.
 //!
-//! One control plane for all, one check at a time. Each check with a mutant is run twice: as it is, and without the safety
+//! Each check has a control plane to itself. Each check with a mutant is run twice: as it is, and without the safety
 //! that it is about, with which it has to fail.
 
 #![allow(

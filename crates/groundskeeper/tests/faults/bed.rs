@@ -1,4 +1,4 @@
-//! Where the faults are tried: one control plane for all, one check at a time, and a proxy for each operator.
+//! Where the faults are tried: a control plane for each check in its turn, and a proxy for each operator.
 
 #![allow(clippy::disallowed_methods, reason = "tests look at the clock, and delete as users do")]
 
@@ -9,9 +9,8 @@ use control::Mutant;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::Value;
-use testbed::ControlPlane;
 use testbed::faults::{FaultProxy, Faults};
-use tokio::sync::MutexGuard;
+use testbed::{ControlPlane, Turn};
 
 use crate::support::operator::{Launch, Operator};
 use crate::support::scenery::Scenery;
@@ -27,7 +26,7 @@ pub(crate) struct Bed {
     mutant: Option<Mutant>,
     /// How policies delete here, and what stands around them.
     pub(crate) scenery: Scenery,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Bed {

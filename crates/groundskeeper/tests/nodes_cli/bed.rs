@@ -7,8 +7,7 @@ use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
-use testbed::{ControlPlane, Identity, Options, Shared};
-use tokio::sync::{Mutex, MutexGuard};
+use testbed::{ControlPlane, Identity, Options, Turn, Turns};
 
 use crate::support::{eventually, groundskeeper, kubectl};
 
@@ -17,21 +16,19 @@ pub(crate) const OURS: &str = "groundskeeper.dev/node-cleanup";
 /// What an uninstallation says last.
 pub(crate) const CLEAN: &str = "nothing of Groundskeeper is left that could block a request";
 
-/// The cluster, for one test at a time: an uninstallation is about all of its nodes.
+/// A cluster for one test alone: an uninstallation is about all of its nodes.
 pub(crate) struct Bed {
     pub(crate) cluster: &'static ControlPlane,
     pub(crate) client: kube::Client,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 const KINDS: [&str; 5] = ["NodeCleanup", "NodeMaintenance", "NodeCleanupPolicy", "CleanupPlugin", "Node"];
 
 /// A cluster with our kinds and without nodes.
 pub(crate) async fn bed() -> Bed {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    static CLUSTER: Shared = Shared::new(|| Options::new().scheduler(false).kwok(false));
-    let turn = TURN.lock().await;
-    let cluster = CLUSTER.get().await.unwrap();
+    static CLUSTERS: Turns<2> = Turns::new(|| Options::new().scheduler(false).kwok(false));
+    let (turn, cluster) = CLUSTERS.take().await.unwrap();
     let client = cluster.admin().client().unwrap();
     let bed = Bed { cluster, client, _turn: turn };
     bed.define_kinds();

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use kube::api::ListParams;
 use serde_json::{Value, json};
-use testbed::{ControlPlane, Options, Shared};
-use tokio::sync::{Mutex, MutexGuard};
+use testbed::{ControlPlane, Options, Turn, Turns};
 use tokio::task::JoinHandle;
 
 use crate::bed::{CLEAN, Said, run_as};
@@ -28,15 +27,13 @@ struct Works {
     held: String,
     /// The record of the departure.
     run: String,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Works {
     async fn at(name: &str, launch: impl FnOnce(&ControlPlane) -> Launch) -> Self {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        static CLUSTER: Shared = Shared::new(|| Options::new().scheduler(false));
-        let turn = TURN.lock().await;
-        let cluster = CLUSTER.get().await.unwrap();
+        static CLUSTERS: Turns<2> = Turns::new(|| Options::new().scheduler(false));
+        let (turn, cluster) = CLUSTERS.take().await.unwrap();
         kubectl(cluster, &["wait", "--for=delete", "namespace/groundskeeper-system", "--timeout=60s"], "");
         run_as(cluster.admin(), "install").ok();
         let operator = launch(cluster).start(cluster).await;

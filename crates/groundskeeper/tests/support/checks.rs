@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use control::Mutant;
 use testbed::faults::{FaultProxy, Faults, Write};
-use testbed::{ControlPlane, Shared};
-use tokio::sync::{Mutex, MutexGuard};
+use testbed::{ControlPlane, Turn};
 
 use super::operator::{Launch, Operator};
 use super::team::{Made, Team};
-use super::{eventually, holds, identity, install_crds, install_rbac, kubectl};
+use super::{eventually, holds, identity, kubectl};
 
 /// What a check found; in an error, what does not hold.
 pub(crate) type Found = Result<(), String>;
@@ -42,23 +41,9 @@ pub(crate) async fn is_caught(mutant: Mutant, check: impl AsyncFnOnce(Option<Mut
     }
 }
 
-/// A control plane for checks that each have it to themselves.
-struct Court {
-    cluster: Shared,
-    turn: Mutex<()>,
-}
-
-/// Where checks run: those with a mutant beside those without.
-static COURTS: [Court; 2] =
-    [const { Court { cluster: Shared::new(super::audited), turn: Mutex::const_new(()) } }; 2];
-
 /// A control plane with our manifests, where no policy and no lease is left over, for one check at a time.
-pub(crate) async fn turn(mutant: Option<Mutant>) -> (MutexGuard<'static, ()>, &'static ControlPlane) {
-    let court = &COURTS[usize::from(mutant.is_some())];
-    let turn = court.turn.lock().await;
-    let cluster = court.cluster.get().await.unwrap();
-    install_crds(cluster);
-    install_rbac(cluster, &["configmaps"]);
+pub(crate) async fn turn() -> (Turn, &'static ControlPlane) {
+    let (turn, cluster) = super::turn().await;
     let remove = ["delete", "--ignore-not-found", "--wait=false"];
     kubectl(
         cluster,

@@ -26,8 +26,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use testbed::{ControlPlane, Identity, Options, Shared};
-use tokio::sync::{Mutex, MutexGuard};
+use testbed::{ControlPlane, Identity, Options, Turn, Turns};
 
 /// How long anything may take that is to come by itself. It bounds a failure; nothing is measured by it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -46,12 +45,10 @@ pub(crate) fn audited() -> Options {
         .api_server_flag("--audit-log-path=-")
 }
 
-/// A control plane with our manifests for those tests that start operators of their own: one test at a time.
-pub(crate) async fn turn() -> (MutexGuard<'static, ()>, &'static ControlPlane) {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    static CLUSTER: Shared = Shared::new(audited);
-    let turn = TURN.lock().await;
-    let cluster = CLUSTER.get().await.unwrap();
+/// A control plane with our manifests for those tests that start operators of their own: each has it to itself.
+pub(crate) async fn turn() -> (Turn, &'static ControlPlane) {
+    static CLUSTERS: Turns<2> = Turns::new(audited);
+    let (turn, cluster) = CLUSTERS.take().await.unwrap();
     install_crds(cluster);
     install_rbac(cluster, &["configmaps"]);
     (turn, cluster)
