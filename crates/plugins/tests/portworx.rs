@@ -122,8 +122,18 @@ impl Ground {
     }
 
     /// One call of the plugin, by an operator that has just started; the state is what is recorded then.
+    /// One turn; again, as the step would be, as long as another test is defining the kind of storage nodes.
     async fn turn(&self, state: &mut Map<String, Value>) -> Ended {
-        ended(self.plugins().execute("portworx", self.task(state)).await, state)
+        let by = Instant::now() + Duration::from_secs(30);
+        loop {
+            let ended = ended(self.plugins().execute("portworx", self.task(state)).await, state);
+            let is_being_defined =
+                matches!(&ended, Ended::Fails { message, .. } if message.contains("(re)initializing"));
+            if !is_being_defined || Instant::now() > by {
+                return ended;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Turn after turn, until it is done or fails. Portworx is stopped on the node as soon as it is waited for.

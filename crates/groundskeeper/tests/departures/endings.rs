@@ -186,8 +186,8 @@ pub(crate) async fn a_pod_that_its_closing_namespace_does_not_end_is_named_with_
 }
 
 impl Yard {
-    /// A node that has once said that it works, and says no more. That another one than kwok renews its Lease, as far as
-    /// kwok can see, keeps kwok away from the node and its pods.
+    /// A node that has once said that it works, and says no more. That another one than kwok holds its Lease, as far as kwok
+    /// can see, keeps kwok from renewing it.
     async fn silent_node(&self, suffix: &str) -> String {
         let name = format!("{}-{suffix}", self.name);
         let lease = json!({
@@ -201,7 +201,8 @@ impl Yard {
         let leases = Api::<DynamicObject>::namespaced_with(self.client.clone(), "kube-node-lease", &resource);
         leases.create(&PostParams::default(), &serde_json::from_value(lease).unwrap()).await.unwrap();
         self.create(json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"yard": self.name}},
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": name, "labels": {"yard": self.name}, "annotations": left_alone()},
         }))
         .await;
         self.say("Node", &name, json!({"conditions": [ready()]})).await;
@@ -213,7 +214,8 @@ impl Yard {
     async fn pod_nobody_ends(&self, node: &str, name: &str, grace_seconds: i64) {
         self.create(json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": self.namespace, "labels": {"app": name}},
+            "metadata": {"name": name, "namespace": self.namespace, "labels": {"app": name},
+                "annotations": left_alone()},
             "spec": {"nodeName": node, "terminationGracePeriodSeconds": grace_seconds,
                 "containers": [{"name": "a", "image": "example.invalid/a"}]},
         }))
@@ -268,6 +270,11 @@ impl Yard {
         })
         .await;
     }
+}
+
+/// What keeps kwok from playing a node or a pod.
+fn left_alone() -> Value {
+    json!({"kwok.x-k8s.io/status": "custom"})
 }
 
 fn ready() -> Value {

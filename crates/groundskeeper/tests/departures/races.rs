@@ -201,16 +201,17 @@ async fn a_policy_that_rests_holds_its_departures_and_says_so() {
     let run = yard.delete_node(&begun).await;
     yard.until(&run, "it drains", |status| status["phase"] == "Draining").await;
 
-    yard.patch("NodeCleanupPolicy", "rests", json!({"spec": {"paused": true}})).await;
-    yard.pod(&begun, "late").await;
-    let second = yard.delete_node(&waiting).await;
-
-    for run in [&run, &second] {
+    let rests = async |run: &str| {
         let record = yard
             .until(run, "it says why it rests", |status| blockers(status).first() == Some(&"PolicyPaused"))
             .await;
         assert!(record["status"]["blockers"][0]["since"].is_string(), "{record}");
-    }
+    };
+    yard.patch("NodeCleanupPolicy", "rests", json!({"spec": {"paused": true}})).await;
+    rests(&run).await;
+    yard.pod(&begun, "late").await;
+    let second = yard.delete_node(&waiting).await;
+    rests(&second).await;
     yard.let_end("stays").await;
     meanwhile(2).await;
     assert!(yard.look("v1", "Pod", "late").await.unwrap()["metadata"]["deletionTimestamp"].is_null());
