@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use control::{Clock as _, SystemClock};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use kube::Client;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use testbed::ControlPlane;
 
@@ -89,25 +93,36 @@ impl Load {
         Ok(count as f64 / clock.seconds())
     }
 
-    /// Deletes each at its moment, so many per second, and says how many seconds after it that was accepted.
+    /// Deletes each at its moment, with so many in flight, and says how many seconds after it that was accepted.
     pub(super) async fn delete_on_time(
         &self,
         prefix: &str,
-        count: usize,
-        per_second: u32,
+        due: Vec<(usize, Timestamp)>,
         in_flight: usize,
     ) -> Result<Vec<f64>> {
-        let clock = Stopwatch::start();
-        stream::iter(0..count)
-            .map(async |number| {
-                let due = number as f64 / f64::from(per_second);
-                let wait = due - clock.seconds();
-                tokio::time::sleep(Duration::try_from_secs_f64(wait).unwrap_or_default()).await;
-                self.delete_one(prefix, number).await.map(|()| clock.seconds() - due)
+        stream::iter(due)
+            .map(async |(number, moment)| {
+                let wait = moment.duration_since(SystemClock.now());
+                tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+                self.delete_one(prefix, number).await?;
+                Ok(SystemClock.now().duration_since(moment).as_secs_f64())
             })
             .buffer_unordered(in_flight)
             .try_collect()
             .await
+    }
+
+    /// What was created, by when it falls due that long after its creation, of which the server keeps whole seconds.
+    pub(super) async fn due_after(&self, ttl_seconds: i64) -> Result<Vec<(usize, Timestamp)>> {
+        let maps = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
+        let mut due = Vec::new();
+        for map in maps.list_metadata(&ListParams::default()).await?.items {
+            let number = map.name_any().rsplit('-').next().context("a name without a number")?.parse()?;
+            let created = map.creation_timestamp().context("no creation time")?.0;
+            due.push((number, created + SignedDuration::from_secs(ttl_seconds)));
+        }
+        due.sort_by_key(|(number, moment)| (*moment, *number));
+        Ok(due)
     }
 
     /// Creates so many, evenly, at so many per second.
@@ -184,4 +199,10 @@ async fn post(client: &Client, path: &str, object: &Value) -> Result<()> {
             answer => return answer.map(drop).with_context(|| format!("creating at {path}")),
         }
     }
+}
+
+/// So many moments from the first on, so many per second.
+pub(super) fn evenly(first: Timestamp, per_second: u32, count: usize) -> Vec<Timestamp> {
+    let step = SignedDuration::from_secs(1) / i32::try_from(per_second).unwrap_or(i32::MAX);
+    (0..).take(count).map(|number: i32| first + step * number).collect()
 }

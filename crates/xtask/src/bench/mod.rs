@@ -26,10 +26,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use control::{Clock as _, SystemClock};
-use jiff::SignedDuration;
 use testbed::{ControlPlane, Options};
 
-use load::Load;
+use load::{Load, evenly};
 use operator::Operator;
 use watcher::{Lateness, Watcher};
 
@@ -217,18 +216,17 @@ impl Bench {
     async fn lateness_of_an_even_stream(&self, count: usize, per_second: u32) -> Result<()> {
         let load = Load::new(&self.cluster, "even").await?;
         load.create("a", count, 200).await?;
-        let floor = load.delete_on_time("a", count, per_second, 32).await?;
+        let moments = evenly(gc::later(0.0)?, per_second, count);
+        let floor = load.delete_on_time("a", moments.into_iter().enumerate().collect(), 32).await?;
         let what = format!("bare client, {per_second} per second, evenly");
         late(&what, &Lateness::new(floor), "baseline");
 
         let load = Load::new(&self.cluster, "even").await?;
         let operator = Operator::start(&self.cluster, &self.binary).await?;
         load.policy_with(&gc::marks()).await?;
-        let first = gc::later(TTL_SECONDS as f64)?;
-        let step = SignedDuration::from_secs(1) / i32::try_from(per_second)?;
-        let at = |number: usize| first.saturating_add(step * i32::try_from(number).unwrap_or(i32::MAX));
-        load.create_marked("a", count, |number| gc::expires(at(number).unwrap_or(first))).await?;
-        ensure!(SystemClock.now() < first, "the objects were not there in time");
+        let moments = evenly(gc::later(TTL_SECONDS as f64)?, per_second, count);
+        load.create_marked("a", count, |number| gc::expires(moments[number])).await?;
+        ensure!(SystemClock.now() < moments[0], "the objects were not there in time");
         let what = format!("{per_second} per second, evenly");
         late(&what, &operator.lateness(count, RUN_TIMEOUT).await?, "p50 < 20 ms, p99 < 100 ms");
         Ok(())
@@ -248,12 +246,12 @@ impl Bench {
     }
 
     async fn lateness_of_a_burst(&self) -> Result<()> {
+        let (count, goal) = (3_000, "p99 < 1 s");
         for another_client_watches in [false, true] {
+            bare_burst(&self.cluster, count, TTL_SECONDS).await?;
             let load = Load::new(&self.cluster, "burst").await?;
             let operator = Operator::start(&self.cluster, &self.binary).await?;
             load.policy(TTL_SECONDS).await?;
-            let count = 3_000;
-            let goal = "p99 < 1 s";
             if another_client_watches {
                 let watcher = Watcher::start(&self.cluster, load.namespace(), TTL_SECONDS).await?;
                 let rate = load.create("a", count, 200).await?;
@@ -261,11 +259,8 @@ impl Bench {
                 late(&what, &watcher.finish(count, RUN_TIMEOUT).await?, goal);
             } else {
                 let rate = load.create("a", count, 200).await?;
-                late(
-                    &format!("{count} created at {rate:.0}/s"),
-                    &operator.lateness(count, RUN_TIMEOUT).await?,
-                    goal,
-                );
+                let what = format!("{count} created at {rate:.0}/s");
+                late(&what, &operator.lateness(count, RUN_TIMEOUT).await?, goal);
             }
         }
         Ok(())
@@ -383,6 +378,18 @@ impl Bench {
         row("admission in process, 500 reviews at one time", &text, "p99 < 10 ms");
         Ok(())
     }
+}
+
+/// What a bare client makes of objects that were created as fast as the server takes them, with none but itself there: the
+/// floor of a burst.
+async fn bare_burst(cluster: &ControlPlane, count: usize, ttl_seconds: i64) -> Result<()> {
+    let load = Load::new(cluster, "floor").await?;
+    let rate = load.create("a", count, 200).await?;
+    let due = load.due_after(ttl_seconds).await?;
+    let seconds = load.delete_on_time("a", due, 32).await?;
+    let what = format!("bare client, {count} created at {rate:.0}/s, on time, 32 in flight");
+    late(&what, &Lateness::new(seconds), "baseline");
+    Ok(())
 }
 
 /// Seconds of CPU that etcd and the API server have used so far.

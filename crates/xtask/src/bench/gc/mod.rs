@@ -27,6 +27,11 @@ pub(super) struct Args {
     #[arg(long, value_enum)]
     only: Vec<Run>,
 
+    /// How often what is due at once and the burst are measured, each time beside a bare client: machines that are shared change
+    /// their speed, and one round says little.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+
     /// The operator to measure. Default: it is built from this repository.
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
@@ -79,8 +84,8 @@ pub(super) async fn measure(args: &Args) -> Result<()> {
     for run in runs {
         row("load of the machine", &load_average()?, "");
         match run {
-            Run::AtOnce => bench.at_once(scaled(10_000)).await?,
-            Run::Burst => bench.burst(scaled(3_000)).await?,
+            Run::AtOnce => bench.at_once(scaled(10_000), args.rounds).await?,
+            Run::Burst => bench.burst(scaled(3_000), args.rounds).await?,
             Run::Authors => bench.authors(scaled(4_000)).await?,
             Run::Start => bench.first_deletions().await?,
             _ => bench.stream(scaled(100_000), scaled(32_500)).await?,
