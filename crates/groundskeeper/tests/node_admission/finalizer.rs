@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{identity, now};
 use crate::{
-    FINALIZER, apply_policy, cluster, finalizers_of_new, in_force, kubelet, nodes, read, strip, words,
+    FINALIZER, apply_policy, cluster, finalizers_of_new, in_force, kubelet, nodes, put, read, strip, words,
 };
 
 const WAYS: [(&str, &str); 6] = [
@@ -40,10 +40,8 @@ async fn a_kubelet_registers_with_the_finalizer_and_cannot_take_it_off() {
     api.patch_status("registered-1", &params, &Patch::Strategic(&ready)).await.unwrap();
     let annotated = json!({"metadata": {"annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"}}});
     api.patch("registered-1", &params, &Patch::Merge(&annotated)).await.unwrap();
-    let node_as_it_is = api.get("registered-1").await.unwrap();
-    api.replace_status("registered-1", &PostParams::default(), &node_as_it_is).await.unwrap();
-    let node_as_it_is = api.get("registered-1").await.unwrap();
-    api.replace("registered-1", &PostParams::default(), &node_as_it_is).await.unwrap();
+    put(&kubelet, "registered-1", "nodes/status", |_| {}).await.unwrap();
+    put(&kubelet, "registered-1", "nodes", |_| {}).await.unwrap();
 
     for (resource, how) in WAYS {
         let refusal = strip(&kubelet, "registered-1", resource, how).await.expect_err(how);

@@ -112,15 +112,12 @@ async fn strip(identity: &Identity, name: &str, resource: &str, how: &str) -> Re
     use kube::api::{Patch, PatchParams};
     let api = nodes(identity);
     let is_status = resource == "nodes/status";
-    let mut node = api.get(name).await.unwrap();
-    node.metadata.finalizers = None;
     let merge = Patch::Merge(json!({"metadata": {"finalizers": null}}));
     let strategic =
         Patch::Strategic(json!({"metadata": {"$deleteFromPrimitiveList/finalizers": [FINALIZER]}}));
     let params = PatchParams::default();
     let answer = match (how, is_status) {
-        ("put", false) => api.replace(name, &PostParams::default(), &node).await,
-        ("put", true) => api.replace_status(name, &PostParams::default(), &node).await,
+        ("put", _) => put(identity, name, resource, |node| node.metadata.finalizers = None).await,
         ("merge", false) => api.patch(name, &params, &merge).await,
         ("merge", true) => api.patch_status(name, &params, &merge).await,
         (_, false) => api.patch(name, &params, &strategic).await,
@@ -130,6 +127,36 @@ async fn strip(identity: &Identity, name: &str, resource: &str, how: &str) -> Re
         Ok(node) if node.metadata.finalizers.is_none() => Ok(()),
         Ok(node) => panic!("{how} on {resource} has kept {:?}", node.metadata.finalizers),
         Err(error) => Err(words(&error)),
+    }
+}
+
+/// Reads a node, changes it and puts it back; once more if somebody wrote in between, as the controller manager does with taints.
+async fn put(
+    identity: &Identity,
+    name: &str,
+    resource: &str,
+    change: impl Fn(&mut Node),
+) -> kube::Result<Node> {
+    let api = nodes(identity);
+    let mut writes = 0;
+    loop {
+        let read = api.get(name).await.unwrap();
+        let mut node = read.clone();
+        change(&mut node);
+        let params = PostParams::default();
+        let answer = match resource {
+            "nodes/status" => api.replace_status(name, &params, &node).await,
+            _ => api.replace(name, &params, &node).await,
+        };
+        let is_as_read = async |node: Node| {
+            let now = api.get_opt(name).await.unwrap();
+            now.is_none_or(|now| now.metadata.resource_version == node.metadata.resource_version)
+        };
+        if answer.is_ok() || is_as_read(read).await {
+            return answer;
+        }
+        writes += 1;
+        assert!(writes < 20, "somebody writes to {name} without end");
     }
 }
 
