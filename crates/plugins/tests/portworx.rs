@@ -121,8 +121,8 @@ impl Ground {
         }
     }
 
-    /// One call of the plugin, by an operator that has just started; the state is what is recorded then.
-    /// One turn; again, as the step would be, as long as another test is defining the kind of storage nodes.
+    /// One call of the plugin, by an operator that has just started; the state is what is recorded then. As the step would be,
+    /// it is repeated while another test is defining the kind of storage nodes.
     async fn turn(&self, state: &mut Map<String, Value>) -> Ended {
         let by = Instant::now() + Duration::from_secs(30);
         loop {

@@ -140,19 +140,19 @@ async fn put(
     let api = nodes(identity);
     let mut writes = 0;
     loop {
-        let read = api.get(name).await.unwrap();
-        let mut node = read.clone();
+        let mut node = api.get(name).await.unwrap();
+        let version = node.metadata.resource_version.clone();
         change(&mut node);
         let params = PostParams::default();
         let answer = match resource {
             "nodes/status" => api.replace_status(name, &params, &node).await,
             _ => api.replace(name, &params, &node).await,
         };
-        let is_as_read = async |node: Node| {
-            let now = api.get_opt(name).await.unwrap();
-            now.is_none_or(|now| now.metadata.resource_version == node.metadata.resource_version)
-        };
-        if answer.is_ok() || is_as_read(read).await {
+        if answer.is_ok() {
+            return answer;
+        }
+        let now = api.get_opt(name).await.unwrap();
+        if now.is_none_or(|now| now.metadata.resource_version == version) {
             return answer;
         }
         writes += 1;
